@@ -1,0 +1,23 @@
+//! What crosses a wire between watcher and worker: the gRPC types and the AMQP ticket. No logic.
+
+pub mod ticket;
+
+pub use ticket::{Ticket, TicketError, TicketKind};
+
+/// Generated from `proto/isc/v1/workers.proto`, which documents every message.
+#[allow(
+    missing_docs,
+    unreachable_pub,
+    clippy::pedantic,
+    reason = "generated code; the .proto file carries the documentation"
+)]
+pub mod v1 {
+    tonic::include_proto!("isc.v1");
+}
+
+/// The protocol version that both sides of this build speak.
+pub const PROTOCOL: u32 = 1;
+
+/// The largest gRPC message, bytes. Parameters (256 KiB) and results (64 KiB by default) fit several
+/// times over, JSON escaping included; both ends set it as their limit and check before they send.
+pub const MESSAGE_MAX_BYTES: usize = 1024 * 1024;

@@ -1,0 +1,330 @@
+//! The catalogue: one file per service, `services/<name>.yaml`, read by watcher and worker alike.
+//!
+//! The watcher uses the limits, the worker the executor; both refuse the whole file when any part of
+//! it is wrong, so that a mistake shows on whichever starts first.
+
+use std::{
+    collections::BTreeMap,
+    path::{Path, PathBuf},
+};
+
+use serde::Deserialize;
+
+/// The time of one attempt when neither request nor service names one, seconds.
+pub const DEFAULT_TIMEOUT_SECONDS: u64 = 300;
+/// The longest time of one attempt that a request may ask for unless the service says otherwise, seconds.
+pub const DEFAULT_MAX_TIMEOUT_SECONDS: u64 = 3600;
+/// The largest result unless the service says otherwise, bytes.
+pub const DEFAULT_RESULT_MAX_BYTES: u32 = 64 * 1024;
+/// The largest result that a service may allow, bytes: an object must stay well below etcd's 1.5 MiB.
+pub const RESULT_MAX_BYTES_LIMIT: u32 = 256 * 1024;
+
+/// All services of a directory, by name.
+#[derive(Clone, Debug, Default)]
+pub struct Catalogue {
+    services: BTreeMap<String, Service>,
+}
+
+/// One service: what its file says, checked.
+#[derive(Clone, Debug)]
+pub struct Service {
+    /// The file's stem: a DNS label.
+    pub name: String,
+    /// The directory of the file; relative programs start here.
+    pub dir: PathBuf,
+    /// The file's content.
+    pub file: ServiceFile,
+}
+
+/// The content of `services/<name>.yaml`.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct ServiceFile {
+    /// For people.
+    #[serde(default)]
+    pub description: String,
+    /// How long one attempt may run when the request does not say, seconds. Default 300.
+    #[serde(default = "default_timeout")]
+    pub timeout_seconds: u64,
+    /// The most that a request's `timeoutSeconds` can ask for, seconds. Default: the larger of 3600
+    /// and `timeoutSeconds`.
+    pub max_timeout_seconds: Option<u64>,
+    /// The largest result, bytes. Default 65536, at most 262144.
+    #[serde(default = "default_result_max")]
+    pub result_max_bytes: u32,
+    /// Runs a program.
+    pub exec: Exec,
+}
+
+/// The `exec` executor: a program per job.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Exec {
+    /// Program and arguments, fixed; parameters never become part of it. A program with a slash that is
+    /// not absolute is looked up from the file's directory, one without a slash in `PATH`.
+    pub command: Vec<String>,
+    /// Variables set for the job, on top of the `ISC_*` ones.
+    #[serde(default)]
+    pub env: BTreeMap<String, String>,
+    /// Names of the worker's own variables that are handed on. Default none, apart from `PATH`.
+    #[serde(default)]
+    pub inherit_env: Vec<String>,
+    /// Time between SIGTERM and SIGKILL, seconds. Default 10.
+    #[serde(default = "default_grace")]
+    pub grace_seconds: u64,
+}
+
+/// Why a catalogue cannot be used. Every message names the file and the remedy.
+#[derive(Debug, thiserror::Error)]
+pub enum CatalogueError {
+    /// The directory cannot be listed.
+    #[error(
+        "cannot read the services directory {path}: {source}; set `servicesDir` to the folder of the <name>.yaml files"
+    )]
+    Dir {
+        /// The directory.
+        path: PathBuf,
+        /// The cause.
+        source: std::io::Error,
+    },
+    /// A file cannot be read.
+    #[error("cannot read the service file {path}: {source}")]
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// The cause.
+        source: std::io::Error,
+    },
+    /// A file is not what it must be.
+    #[error("the service file {path} is wrong: {message}")]
+    Invalid {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong and what would be right.
+        message: String,
+    },
+    /// There is nothing to serve.
+    #[error("the services directory {path} has no <name>.yaml file: add one per service")]
+    Empty {
+        /// The directory.
+        path: PathBuf,
+    },
+}
+
+fn default_timeout() -> u64 {
+    DEFAULT_TIMEOUT_SECONDS
+}
+
+fn default_result_max() -> u32 {
+    DEFAULT_RESULT_MAX_BYTES
+}
+
+fn default_grace() -> u64 {
+    10
+}
+
+// === impl Catalogue ===
+
+impl Catalogue {
+    /// Reads every `*.yaml` file of a directory; other files (scripts, say) are left alone.
+    ///
+    /// # Errors
+    /// The first thing that is wrong, naming the file; also when there is no service at all.
+    pub fn load(dir: &Path) -> Result<Self, CatalogueError> {
+        let listing = |source| CatalogueError::Dir {
+            path: dir.to_owned(),
+            source,
+        };
+        let mut services = BTreeMap::new();
+        for entry in std::fs::read_dir(dir).map_err(listing)? {
+            let path = entry.map_err(listing)?.path();
+            if path.extension().is_some_and(|e| e == "yaml") {
+                let service = Service::load(&path)?;
+                services.insert(service.name.clone(), service);
+            }
+        }
+        if services.is_empty() {
+            return Err(CatalogueError::Empty {
+                path: dir.to_owned(),
+            });
+        }
+        Ok(Self { services })
+    }
+
+    /// The service of that name.
+    #[must_use]
+    pub fn get(&self, name: &str) -> Option<&Service> {
+        self.services.get(name)
+    }
+
+    /// All services, in the order of their names.
+    pub fn iter(&self) -> impl Iterator<Item = &Service> {
+        self.services.values()
+    }
+}
+
+// === impl Service ===
+
+impl Service {
+    /// Reads one service file.
+    ///
+    /// # Errors
+    /// When it cannot be read or breaks a rule, naming the file.
+    pub fn load(path: &Path) -> Result<Self, CatalogueError> {
+        let invalid = |message: String| CatalogueError::Invalid {
+            path: path.to_owned(),
+            message,
+        };
+        let name = path
+            .file_stem()
+            .and_then(|s| s.to_str())
+            .unwrap_or_default()
+            .to_owned();
+        if !is_dns_label(&name) {
+            return Err(invalid(format!(
+                "its name `{name}` must be a DNS label (a-z, 0-9 and -, at most 63): it is the service's name"
+            )));
+        }
+        let text = std::fs::read_to_string(path).map_err(|source| CatalogueError::Read {
+            path: path.to_owned(),
+            source,
+        })?;
+        let file: ServiceFile =
+            serde_saphyr::from_str(&text).map_err(|e| invalid(e.to_string()))?;
+        file.check().map_err(invalid)?;
+        // An absolute folder: the job runs in a working directory of its own.
+        let dir = path.parent().unwrap_or(Path::new("."));
+        let dir = std::path::absolute(dir).map_err(|source| CatalogueError::Read {
+            path: path.to_owned(),
+            source,
+        })?;
+        Ok(Self { name, dir, file })
+    }
+}
+
+// === impl ServiceFile ===
+
+impl ServiceFile {
+    /// The most that one attempt may take, seconds.
+    #[must_use]
+    pub fn max_timeout(&self) -> u64 {
+        self.max_timeout_seconds
+            .unwrap_or(DEFAULT_MAX_TIMEOUT_SECONDS.max(self.timeout_seconds))
+    }
+
+    fn check(&self) -> Result<(), String> {
+        if self.exec.command.first().is_none_or(String::is_empty) {
+            return Err("`exec.command` must name a program, as in [\"./sign.sh\"]".into());
+        }
+        if self.timeout_seconds == 0 {
+            return Err("`timeoutSeconds` must be at least 1".into());
+        }
+        if self.max_timeout() < self.timeout_seconds {
+            return Err("`maxTimeoutSeconds` must not be below `timeoutSeconds`".into());
+        }
+        if self.result_max_bytes > RESULT_MAX_BYTES_LIMIT {
+            return Err(format!(
+                "`resultMaxBytes` must be at most {RESULT_MAX_BYTES_LIMIT}"
+            ));
+        }
+        let names = self.exec.env.keys().chain(&self.exec.inherit_env);
+        match names
+            .into_iter()
+            .find(|name| name.starts_with("ISC_") || !is_variable(name))
+        {
+            Some(name) => Err(format!(
+                "`{name}` cannot be set for a job: a variable's name has no `=`, is not empty and does not start with ISC_"
+            )),
+            None => Ok(()),
+        }
+    }
+}
+
+fn is_variable(name: &str) -> bool {
+    !name.is_empty() && !name.contains(['=', '\0'])
+}
+
+/// Whether a text is a DNS label (RFC 1123): what Kubernetes demands of most names.
+#[must_use]
+pub fn is_dns_label(text: &str) -> bool {
+    let inner = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
+    (1..=63).contains(&text.len())
+        && text.chars().all(inner)
+        && !text.starts_with('-')
+        && !text.ends_with('-')
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn load(name: &str, text: &str) -> Result<Service, CatalogueError> {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join(name);
+        std::fs::write(&path, text).unwrap();
+        Service::load(&path)
+    }
+
+    #[test]
+    fn five_lines_are_enough() {
+        let service = load("sign.yaml", "exec:\n  command: [./sign.sh]\n").unwrap();
+        assert_eq!(service.name, "sign");
+        assert_eq!(service.file.timeout_seconds, 300);
+        assert_eq!(service.file.max_timeout(), 3600);
+        assert!(service.dir.is_absolute());
+    }
+
+    #[test]
+    fn an_unknown_key_is_named_with_its_file() {
+        let error = load("sign.yaml", "exec:\n  comand: [./sign.sh]\n")
+            .unwrap_err()
+            .to_string();
+        assert!(
+            error.contains("comand") && error.contains("sign.yaml"),
+            "{error}"
+        );
+    }
+
+    #[test]
+    fn rules_are_checked_and_named() {
+        let cases = [
+            ("Sign.yaml", "exec: {command: [a]}", "DNS label"),
+            ("a.yaml", "exec: {command: []}", "exec.command"),
+            (
+                "a.yaml",
+                "{exec: {command: [a]}, timeoutSeconds: 0}",
+                "timeoutSeconds",
+            ),
+            (
+                "a.yaml",
+                "{exec: {command: [a]}, maxTimeoutSeconds: 5}",
+                "maxTimeoutSeconds",
+            ),
+            (
+                "a.yaml",
+                "{exec: {command: [a]}, resultMaxBytes: 999999}",
+                "resultMaxBytes",
+            ),
+            (
+                "a.yaml",
+                "exec: {command: [a], env: {ISC_RESULT: x}}",
+                "ISC_RESULT",
+            ),
+        ];
+        for (name, text, wanted) in cases {
+            let error = load(name, text).unwrap_err().to_string();
+            assert!(error.contains(wanted), "{text}: {error}");
+        }
+    }
+
+    #[test]
+    fn an_empty_or_missing_directory_says_what_to_do() {
+        let dir = tempfile::tempdir().unwrap();
+        let error = Catalogue::load(dir.path()).unwrap_err().to_string();
+        assert!(error.contains("add one per service"), "{error}");
+        let error = Catalogue::load(&dir.path().join("nowhere"))
+            .unwrap_err()
+            .to_string();
+        assert!(error.contains("servicesDir"), "{error}");
+    }
+}
