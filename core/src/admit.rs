@@ -1,0 +1,189 @@
+//! Whether a new request is accepted, and with which limits.
+
+use std::{collections::HashMap, sync::Arc, time::Duration};
+
+use crate::{
+    api::{OnConflict, PARAMS_MAX_BYTES, Priority, RequestSpec},
+    reason::Reason,
+};
+
+/// What the watcher knows of a service.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ServiceLimits {
+    /// The time of one attempt when the request names none.
+    pub timeout: Duration,
+    /// The most that a request may ask for.
+    pub max_timeout: Duration,
+    /// The largest result, bytes.
+    pub result_max_bytes: u32,
+}
+
+/// All services, by name.
+pub type Catalogue = HashMap<Arc<str>, ServiceLimits>;
+
+/// The limits of an accepted request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// The longest time of one attempt.
+    pub timeout: Duration,
+}
+
+/// Why a request is not accepted.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Rejection {
+    /// The word.
+    pub reason: Reason,
+    /// What to do about it, without a word on other tenants.
+    pub message: String,
+}
+
+/// Decides on a new request. Decided once: the answer holds over restarts.
+///
+/// # Errors
+/// [`Rejection`] when the request names no known service, has too large parameters or uses a field that
+/// this version does not honour.
+pub fn admit(
+    spec: &RequestSpec,
+    params_bytes: usize,
+    catalogue: &Catalogue,
+) -> Result<Limits, Rejection> {
+    if let Some(field) = not_honoured(spec) {
+        return Err(Rejection {
+            reason: Reason::NotSupported,
+            message: format!(
+                "spec.{field} is not supported by this version: create the request without it"
+            ),
+        });
+    }
+    if params_bytes > PARAMS_MAX_BYTES {
+        return Err(Rejection {
+            reason: Reason::InvalidRequest,
+            message: format!("spec.params has {params_bytes} bytes, more than {PARAMS_MAX_BYTES}"),
+        });
+    }
+    let Some(service) = catalogue.get(spec.service.as_str()) else {
+        return Err(Rejection {
+            reason: Reason::UnknownService,
+            message: format!(
+                "there is no service `{}` here: check spec.service",
+                spec.service
+            ),
+        });
+    };
+    Ok(limits(spec, service))
+}
+
+/// The limits of a request under a service's maxima.
+#[must_use]
+pub fn limits(spec: &RequestSpec, service: &ServiceLimits) -> Limits {
+    let wanted = spec
+        .timeout_seconds
+        .map_or(service.timeout, |s| Duration::from_secs(s.into()));
+    Limits {
+        timeout: wanted.min(service.max_timeout),
+    }
+}
+
+/// The first field with another than its default value that this version cannot honour: it is answered,
+/// never ignored.
+fn not_honoured(spec: &RequestSpec) -> Option<&'static str> {
+    let fields = [
+        (
+            "priority",
+            spec.priority.unwrap_or_default() != Priority::Normal,
+        ),
+        ("idempotencyKey", spec.idempotency_key.is_some()),
+        (
+            "onConflict",
+            spec.on_conflict.unwrap_or_default() != OnConflict::Attach,
+        ),
+        ("queueTimeoutSeconds", spec.queue_timeout_seconds.is_some()),
+        ("deadlineSeconds", spec.deadline_seconds.is_some()),
+        ("retries", spec.retries.unwrap_or_default() != 0),
+        (
+            "ttlSecondsAfterFinished",
+            spec.ttl_seconds_after_finished.is_some(),
+        ),
+    ];
+    fields
+        .into_iter()
+        .find(|(_, set)| *set)
+        .map(|(name, _)| name)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn catalogue() -> Catalogue {
+        let sign = ServiceLimits {
+            timeout: Duration::from_secs(60),
+            max_timeout: Duration::from_secs(120),
+            result_max_bytes: 65536,
+        };
+        Catalogue::from([("sign".into(), sign)])
+    }
+
+    fn spec(change: impl FnOnce(&mut RequestSpec)) -> RequestSpec {
+        let mut spec = RequestSpec {
+            service: "sign".into(),
+            ..RequestSpec::default()
+        };
+        change(&mut spec);
+        spec
+    }
+
+    #[test]
+    fn the_timeout_is_the_services_unless_asked_and_never_over_its_maximum() {
+        for (asked, wanted) in [(None, 60), (Some(90), 90), (Some(9000), 120)] {
+            let limits = admit(&spec(|s| s.timeout_seconds = asked), 0, &catalogue()).unwrap();
+            assert_eq!(limits.timeout.as_secs(), wanted, "{asked:?}");
+        }
+    }
+
+    #[test]
+    fn an_unknown_service_is_rejected_without_telling_which_exist() {
+        let error = admit(&spec(|s| s.service = "publish".into()), 0, &catalogue()).unwrap_err();
+        assert_eq!(error.reason, Reason::UnknownService);
+        assert!(
+            error.message.contains("publish") && !error.message.contains("sign"),
+            "{}",
+            error.message
+        );
+    }
+
+    #[test]
+    fn a_field_that_is_not_honoured_is_named_and_its_default_is_fine() {
+        type Change = fn(&mut RequestSpec);
+        let cases: [(&str, Change); 7] = [
+            ("priority", |s| s.priority = Some(Priority::High)),
+            ("idempotencyKey", |s| s.idempotency_key = Some("k".into())),
+            ("onConflict", |s| s.on_conflict = Some(OnConflict::Reject)),
+            ("queueTimeoutSeconds", |s| s.queue_timeout_seconds = Some(1)),
+            ("deadlineSeconds", |s| s.deadline_seconds = Some(1)),
+            ("retries", |s| s.retries = Some(1)),
+            ("ttlSecondsAfterFinished", |s| {
+                s.ttl_seconds_after_finished = Some(0);
+            }),
+        ];
+        for (field, change) in cases {
+            let error = admit(&spec(change), 0, &catalogue()).unwrap_err();
+            assert_eq!(error.reason, Reason::NotSupported);
+            assert!(error.message.contains(field), "{}", error.message);
+        }
+        let defaults = spec(|s| {
+            s.priority = Some(Priority::Normal);
+            s.on_conflict = Some(OnConflict::Attach);
+            s.retries = Some(0);
+        });
+        assert!(admit(&defaults, 0, &catalogue()).is_ok());
+    }
+
+    #[test]
+    fn parameters_over_the_limit_are_rejected_with_their_size() {
+        assert!(admit(&spec(|_| ()), PARAMS_MAX_BYTES, &catalogue()).is_ok());
+        let error = admit(&spec(|_| ()), PARAMS_MAX_BYTES + 1, &catalogue()).unwrap_err();
+        assert_eq!(error.reason, Reason::InvalidRequest);
+        assert!(error.message.contains("262145"), "{}", error.message);
+    }
+}

@@ -1,0 +1,171 @@
+//! Gives an event to a request's life and carries out what it decides.
+
+use std::time::Duration;
+
+use super::{Effect, Engine, Entry, Measure, Request, ToWorker};
+use crate::{
+    decide::{Policy, decide},
+    ids::{AttemptId, Holder, Now, Uid},
+    life::{Act, LifeEvent, State},
+    writes::Urgency,
+};
+
+/// How long a request whose ticket was spent in vain waits before it is offered again.
+const OFFER_AGAIN: Duration = Duration::from_secs(1);
+
+// === impl Engine ===
+
+impl Engine {
+    /// Applies an event to a live request and carries out what follows.
+    pub(super) fn apply(&mut self, uid: &Uid, event: LifeEvent, now: Now) {
+        let lost_max = self.config.lost_max;
+        let Some(Entry::Live(request)) = self.entries.get_mut(uid) else {
+            if event == LifeEvent::Gone {
+                self.entries.remove(uid);
+            }
+            return;
+        };
+        let endpoint = self.endpoints.get(&request.address.endpoint);
+        let recovered = endpoint.is_some_and(|endpoint| endpoint.recovered);
+        let policy = Policy {
+            lost_max,
+            taking_over: request.inherited && !recovered,
+        };
+        let (was_offered, was_held) = (request.offered_since(), request.life.holder().cloned());
+        let was_done = matches!(request.life.state, State::Done(_));
+        let acts = match decide(&mut request.life, event, policy, now) {
+            Ok(acts) => acts,
+            Err(ignored) => return self.measure(Measure::Ignored(ignored.0)),
+        };
+        if !was_done {
+            self.effects.extend(request.finished().map(Effect::Measure));
+        }
+        self.sessions
+            .track(uid, was_held.as_ref(), request.life.holder());
+        self.track_offer(uid, was_offered);
+        for act in acts {
+            self.act(uid, act, now);
+        }
+    }
+
+    fn track_offer(&mut self, uid: &Uid, was: Option<Duration>) {
+        let Some(Entry::Live(request)) = self.entries.get(uid) else {
+            return;
+        };
+        let is = request.offered_since();
+        if was == is {
+            return;
+        }
+        let count = self
+            .offered_count
+            .entry(request.service.clone())
+            .or_default();
+        if let Some(since) = was {
+            self.offered.remove(&(since, uid.clone()));
+            *count -= 1;
+        }
+        if let Some(since) = is {
+            self.offered.insert((since, uid.clone()));
+            *count += 1;
+        }
+        if *count == 0 {
+            self.offered_count.remove(&request.service);
+        }
+    }
+
+    pub(super) fn act(&mut self, uid: &Uid, act: Act, now: Now) {
+        let Some(Entry::Live(request)) = self.entries.get_mut(uid) else {
+            return;
+        };
+        let attempt_id = |attempt| AttemptId {
+            uid: uid.clone(),
+            attempt,
+        };
+        let id = request.id(uid);
+        match act {
+            Act::Enqueue | Act::EnqueueLater => self.enqueue(uid, act == Act::EnqueueLater, now),
+            Act::Publish => {
+                let (service, address) = (request.service.clone(), request.address.clone());
+                self.effects.push(Effect::Publish {
+                    id,
+                    service,
+                    address,
+                });
+            }
+            Act::ReadParams => {
+                self.effects.push(Effect::ReadParams {
+                    id,
+                    address: request.address.clone(),
+                });
+            }
+            Act::Grant(by) => {
+                let assignment = request.assignment(id, &self.config);
+                self.measure(Measure::Claim("granted"));
+                self.tell(&by, ToWorker::Assignment(Box::new(assignment)));
+            }
+            Act::Refuse(by, why) => {
+                self.measure(Measure::Claim(why));
+                self.tell(&by, ToWorker::Refusal(id, why));
+            }
+            Act::Stop(by, attempt, why) => {
+                self.tell(&by, ToWorker::Cancel(attempt_id(attempt), why));
+            }
+            Act::Record(by, attempt) => self.tell(&by, ToWorker::Recorded(attempt_id(attempt))),
+            Act::Stale(by, attempt) => {
+                self.measure(Measure::Ignored("stale_outcome"));
+                self.tell(&by, ToWorker::Stale(attempt_id(attempt)));
+            }
+            Act::Save => self.dirty(uid, Urgency::Live, now),
+            Act::SaveNow => self.dirty(uid, Urgency::Now, now),
+            Act::Forget => {
+                self.writes.forget(uid);
+                self.entries.remove(uid);
+            }
+        }
+    }
+
+    /// Its turn will come, once.
+    fn enqueue(&mut self, uid: &Uid, later: bool, now: Now) {
+        let Some(Entry::Live(request)) = self.entries.get_mut(uid) else {
+            return;
+        };
+        if std::mem::replace(&mut request.scheduled, true) {
+            return;
+        }
+        if later {
+            self.delayed.insert((now.mono + OFFER_AGAIN, uid.clone()));
+        } else {
+            self.schedule
+                .push(&request.service, &request.address.cluster, uid.clone());
+        }
+    }
+
+    /// The place it had in a line is used up. Returns the request when it still waits.
+    pub(super) fn leaves_line(&mut self, uid: &Uid) -> Option<&mut Request> {
+        let request = self.live_mut(uid)?;
+        request.scheduled = false;
+        (request.life.state == State::Waiting).then_some(request)
+    }
+
+    /// From another line into the schedule.
+    pub(super) fn line_up(&mut self, uid: &Uid, now: Now) {
+        if self.leaves_line(uid).is_some() {
+            self.enqueue(uid, false, now);
+        }
+    }
+
+    fn dirty(&mut self, uid: &Uid, urgency: Urgency, now: Now) {
+        if let Some(Entry::Live(request)) = self.entries.get_mut(uid) {
+            request.revision += 1;
+            self.writes
+                .want(uid, &request.address.endpoint, urgency, now.mono);
+        }
+    }
+
+    /// Sends to the session of a worker process; without one, the next greeting brings it up again.
+    fn tell(&mut self, to: &Holder, message: ToWorker) {
+        if let Some(session) = self.sessions.session_of(to) {
+            self.effects.push(Effect::Send(session, message));
+        }
+    }
+}

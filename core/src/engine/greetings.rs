@@ -1,0 +1,193 @@
+//! Streams and leases: greetings, heartbeats, and what silence means.
+
+use std::{collections::HashSet, time::Duration};
+
+use super::{Effect, Engine, Entry, Hello, ToWorker, sessions::Session};
+use crate::{
+    ids::{AttemptId, Holder, Now, SessionId},
+    life::{LifeEvent, State},
+};
+
+impl Engine {
+    /// A new stream voids everything of the old one: what the greeting does not list was never granted.
+    pub(super) fn greeted(&mut self, id: SessionId, hello: &Hello, now: Now) {
+        let holder = hello.holder.clone();
+        let until = self.lease_end(now);
+        let lease = self.sessions.holders.entry(holder.clone()).or_default();
+        lease.until = until;
+        lease.strays.clear();
+        if let Some(old) = lease.session.replace(id) {
+            self.sessions.open.remove(&old);
+            self.effects.push(Effect::Close(old));
+        }
+        self.sessions.open.insert(id, Session::new(hello));
+        self.void_unlisted(&holder, hello.running.iter().chain(&hello.outcomes), now);
+        self.welcome(id);
+        let running = hello.running.iter().map(|attempt| (attempt, false));
+        let ended = hello.outcomes.iter().map(|attempt| (attempt, true));
+        for (attempt, has_ended) in running.chain(ended) {
+            self.judge(id, attempt, has_ended, now);
+        }
+    }
+
+    fn lease_end(&self, now: Now) -> Duration {
+        now.mono + self.config.own_lease()
+    }
+
+    /// What a worker process holds here but does not list, it does not hold.
+    fn void_unlisted<'a>(
+        &mut self,
+        holder: &Holder,
+        listed: impl Iterator<Item = &'a AttemptId>,
+        now: Now,
+    ) {
+        let listed: HashSet<&AttemptId> = listed.collect();
+        for uid in self.sessions.held(holder) {
+            let is_listed = |id: AttemptId| listed.contains(&id);
+            if !self
+                .live(&uid)
+                .is_some_and(|request| is_listed(request.id(&uid)))
+            {
+                self.apply(&uid, LifeEvent::Missing { by: holder.clone() }, now);
+            }
+        }
+    }
+
+    fn welcome(&mut self, id: SessionId) {
+        let welcome = ToWorker::Welcome {
+            instance: self.config.instance.clone(),
+            lease: self.config.lease,
+            heartbeat: self.config.heartbeat,
+            stop: vec![],
+        };
+        self.effects.push(Effect::Send(id, welcome));
+    }
+
+    /// Decides on one greeted attempt. What no list has shown yet is decided when the lists are there.
+    fn judge(&mut self, id: SessionId, attempt: &AttemptId, has_ended: bool, now: Now) {
+        let all_listed = self.all_listed();
+        let Some(session) = self.sessions.open.get_mut(&id) else {
+            return;
+        };
+        let by = session.holder.clone();
+        match self.entries.get(&attempt.uid) {
+            Some(Entry::Live(request)) => {
+                // An outcome of something else is answered when it comes.
+                if !has_ended || request.life.state == State::Recovering {
+                    let event = LifeEvent::Greeted {
+                        by: by.clone(),
+                        attempt: attempt.attempt,
+                    };
+                    self.apply(&attempt.uid, event, now);
+                }
+                if !has_ended && !self.holds(&by, attempt) {
+                    self.stray(&by, attempt);
+                }
+            }
+            None if !all_listed => session.unjudged.push((attempt.clone(), has_ended)),
+            _ if has_ended => {}
+            found => {
+                let why = if found.is_some() { "done" } else { "unknown" };
+                self.effects
+                    .push(Effect::Send(id, ToWorker::Cancel(attempt.clone(), why)));
+                self.stray(&by, attempt);
+            }
+        }
+    }
+
+    fn holds(&self, by: &Holder, attempt: &AttemptId) -> bool {
+        self.live(&attempt.uid).is_some_and(|request| {
+            request.life.holder() == Some(by) && request.life.attempt() == attempt.attempt
+        })
+    }
+
+    /// Its request is granted to nobody until this run has ended too.
+    fn stray(&mut self, by: &Holder, attempt: &AttemptId) {
+        if let Some(lease) = self.sessions.holders.get_mut(by) {
+            lease.strays.insert(attempt.clone());
+        }
+    }
+
+    /// After a list: what was greeted before it can be judged now.
+    pub(super) fn judge_greetings(&mut self, now: Now) {
+        let ids: Vec<SessionId> = self.sessions.open.keys().copied().collect();
+        for id in ids {
+            let Some(session) = self.sessions.open.get_mut(&id) else {
+                continue;
+            };
+            let greeted = std::mem::take(&mut session.unjudged);
+            let outcomes = std::mem::take(&mut session.unjudged_outcomes);
+            for (attempt, has_ended) in greeted {
+                self.judge(id, &attempt, has_ended, now);
+            }
+            for (attempt, outcome) in outcomes {
+                self.ended(id, &attempt, outcome, now);
+            }
+        }
+    }
+
+    pub(super) fn session_closed(&mut self, id: SessionId, now: Now) {
+        let Some(session) = self.sessions.open.remove(&id) else {
+            return;
+        };
+        if let Some(lease) = self.sessions.holders.get_mut(&session.holder) {
+            lease.session = None;
+        }
+        // A claim whose parameters are still being read was answered on no stream: it is void.
+        for uid in self.sessions.held(&session.holder) {
+            let state = self.live(&uid).map(|request| &request.life.state);
+            if matches!(state, Some(State::Reserved { .. })) {
+                self.apply(
+                    &uid,
+                    LifeEvent::Missing {
+                        by: session.holder.clone(),
+                    },
+                    now,
+                );
+            }
+        }
+    }
+
+    /// Renews the lease, then says so.
+    pub(super) fn heartbeat(
+        &mut self,
+        id: SessionId,
+        seq: u64,
+        held: &[AttemptId],
+        (free, draining): (u32, bool),
+        now: Now,
+    ) {
+        let until = self.lease_end(now);
+        let Some(session) = self.sessions.open.get_mut(&id) else {
+            return;
+        };
+        (session.free, session.draining) = (free, draining);
+        let holder = session.holder.clone();
+        if let Some(lease) = self.sessions.holders.get_mut(&holder) {
+            lease.until = until;
+            lease.strays.retain(|stray| held.contains(stray));
+        }
+        self.void_unlisted(&holder, held.iter(), now);
+        self.effects
+            .push(Effect::Send(id, ToWorker::HeartbeatAck(seq)));
+    }
+
+    /// Worker processes that were silent for a whole lease hold nothing any more.
+    pub(super) fn end_leases(&mut self, now: Now) {
+        let leases = self.sessions.holders.iter();
+        let ended = leases.filter(|(_, lease)| lease.until <= now.mono);
+        let ended: Vec<Holder> = ended.map(|(holder, _)| holder.clone()).collect();
+        for holder in ended {
+            let Some(lease) = self.sessions.holders.remove(&holder) else {
+                continue;
+            };
+            if let Some(session) = lease.session {
+                self.sessions.open.remove(&session);
+                self.effects.push(Effect::Close(session));
+            }
+            for uid in lease.held {
+                self.apply(&uid, LifeEvent::LeaseEnded { by: holder.clone() }, now);
+            }
+        }
+    }
+}

@@ -1,0 +1,269 @@
+//! What goes into the engine and what comes out.
+
+use std::{sync::Arc, time::Duration};
+
+use crate::{
+    admit::Catalogue,
+    api::{Progress, RequestSpec, RequestStatus},
+    ids::{Address, AttemptId, Holder, SessionId, Uid},
+    life::Outcome,
+    reason::Reason,
+    writes::{Pace, Urgency},
+};
+
+/// How the engine behaves.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// The name of the ISC instance.
+    pub instance: Arc<str>,
+    /// The worker's lease: what a Welcome tells. The engine itself counts [`Config::own_lease`].
+    pub lease: Duration,
+    /// The heartbeat interval that a Welcome tells.
+    pub heartbeat: Duration,
+    /// Unclaimed tickets per service in the broker, when the sessions offer fewer slots.
+    pub window: usize,
+    /// So many lost attempts are tried again.
+    pub lost_max: u32,
+    /// How eager status writes are.
+    pub pace: Pace,
+    /// How long the requests of a vanished endpoint are kept.
+    pub suspect: Duration,
+    /// No claim is granted while more ends than this wait for their write.
+    pub backlog_max: usize,
+    /// The services.
+    pub catalogue: Catalogue,
+}
+
+/// A request as the API shows it.
+#[derive(Clone, Debug)]
+pub struct Observation {
+    /// Identity.
+    pub uid: Uid,
+    /// Address.
+    pub address: Address,
+    /// `metadata.resourceVersion`.
+    pub resource_version: String,
+    /// `metadata.generation`.
+    pub generation: Option<i64>,
+    /// The spec without its params, or why it cannot be read.
+    pub spec: Result<RequestSpec, String>,
+    /// The params.
+    pub params: Params,
+    /// The status, when there is a readable one.
+    pub status: Option<RequestStatus>,
+}
+
+/// The parameters of a request.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Params {
+    /// Small enough to keep: JSON text.
+    Inline(Arc<str>),
+    /// To be read when claimed; so many bytes.
+    Large(usize),
+}
+
+/// A worker's greeting.
+#[derive(Clone, Debug)]
+pub struct Hello {
+    /// Who.
+    pub holder: Holder,
+    /// The services it runs.
+    pub services: Vec<Arc<str>>,
+    /// Jobs at once.
+    pub slots: u32,
+    /// What it runs.
+    pub running: Vec<AttemptId>,
+    /// Ended and unrecorded.
+    pub outcomes: Vec<AttemptId>,
+}
+
+/// Everything that can happen.
+#[derive(Clone, Debug)]
+pub enum Event {
+    /// The endpoints in the slice, after each change of it.
+    Endpoints(Vec<Arc<str>>),
+    /// A full list of an endpoint starts.
+    ListStarted(Arc<str>),
+    /// A request was listed or changed.
+    Observed(Box<Observation>),
+    /// The full list of an endpoint is complete: what it lacks is gone.
+    Listed(Arc<str>),
+    /// The watch saw a deletion.
+    Gone(Uid),
+    /// A worker greeted on a new stream.
+    Hello(SessionId, Hello),
+    /// A stream ended.
+    SessionClosed(SessionId),
+    /// A worker lives.
+    Heartbeat {
+        /// Its stream.
+        session: SessionId,
+        /// To be repeated in the acknowledgement.
+        seq: u64,
+        /// All it has claimed and not been refused, runs, or holds an outcome of.
+        held: Vec<AttemptId>,
+        /// Free slots.
+        free: u32,
+        /// It takes nothing new.
+        draining: bool,
+    },
+    /// A bid.
+    Claim(SessionId, AttemptId),
+    /// How far an attempt is.
+    Progress(SessionId, AttemptId, Progress),
+    /// How an attempt ended.
+    Outcome(SessionId, AttemptId, Outcome),
+    /// The read that [`Effect::ReadParams`] asked for.
+    ParamsRead(AttemptId, Option<Arc<str>>),
+    /// A ticket could not be placed: returned, refused, or dropped on the way.
+    Unplaced(AttemptId),
+    /// The broker is there (again): tickets may have been lost.
+    BrokerUp,
+    /// A status write ended.
+    Written(Uid, WriteResult),
+    /// Time passed.
+    Wake,
+    /// The process will end: grant nothing, write what is dirty.
+    Drain,
+}
+
+/// How a status write ended.
+#[derive(Clone, Debug)]
+pub enum WriteResult {
+    /// It is in the API, with that version.
+    Ok(String),
+    /// The object has another version: here it is.
+    Conflict(Box<Observation>),
+    /// There is no object with that UID any more.
+    Gone,
+    /// Not now.
+    Retry,
+}
+
+/// What the shell has to do.
+#[derive(Clone, Debug)]
+pub enum Effect {
+    /// Publish a ticket.
+    Publish {
+        /// Which attempt.
+        id: AttemptId,
+        /// Of which service.
+        service: Arc<str>,
+        /// For logs.
+        address: Address,
+    },
+    /// Read the parameters of the request; the object must still have that UID.
+    ReadParams {
+        /// For which attempt.
+        id: AttemptId,
+        /// Where.
+        address: Address,
+    },
+    /// Write a status.
+    Write(Box<Write>),
+    /// Send a message to a worker.
+    Send(SessionId, ToWorker),
+    /// End a stream.
+    Close(SessionId),
+    /// Something to count or measure.
+    Measure(Measure),
+}
+
+/// A status write.
+#[derive(Clone, Debug)]
+pub struct Write {
+    /// The object's UID, tested by the write.
+    pub uid: Uid,
+    /// Where.
+    pub address: Address,
+    /// The version that the write replaces.
+    pub resource_version: String,
+    /// The whole status.
+    pub status: RequestStatus,
+    /// How much it matters.
+    pub urgency: Urgency,
+}
+
+/// A message to a worker.
+#[derive(Clone, Debug, PartialEq)]
+pub enum ToWorker {
+    /// Answers Hello.
+    Welcome {
+        /// The instance.
+        instance: Arc<str>,
+        /// The worker's lease.
+        lease: Duration,
+        /// How often it is to say that it lives.
+        heartbeat: Duration,
+        /// What it must stop.
+        stop: Vec<AttemptId>,
+    },
+    /// The lease was renewed.
+    HeartbeatAck(u64),
+    /// The claim is granted.
+    Assignment(Box<Assignment>),
+    /// The claim is not granted.
+    Refusal(AttemptId, &'static str),
+    /// Stop the job.
+    Cancel(AttemptId, &'static str),
+    /// The outcome is durable.
+    Recorded(AttemptId),
+    /// The outcome changed nothing.
+    Stale(AttemptId),
+    /// Take nothing new.
+    Drain,
+}
+
+/// What a worker needs to run an attempt.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Assignment {
+    /// Which.
+    pub id: AttemptId,
+    /// Attempts that failed before.
+    pub failed: u32,
+    /// The service.
+    pub service: Arc<str>,
+    /// The parameters, JSON text.
+    pub params: Arc<str>,
+    /// The time of this attempt.
+    pub timeout: Duration,
+    /// Where the request lives.
+    pub address: Address,
+    /// Who asked.
+    pub requester: Arc<str>,
+    /// The largest result, bytes.
+    pub result_max_bytes: u32,
+}
+
+/// Something to count or measure.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Measure {
+    /// An event that changed nothing, and why.
+    Ignored(&'static str),
+    /// A claim was answered: `granted` or why not.
+    Claim(&'static str),
+    /// A request ended.
+    Finished {
+        /// The service.
+        service: Arc<str>,
+        /// How.
+        reason: Reason,
+        /// From accepted to started, when it started.
+        queued: Option<Duration>,
+        /// From started to ended, when it started.
+        ran: Option<Duration>,
+        /// From accepted to ended.
+        total: Option<Duration>,
+    },
+}
+
+// === impl Config ===
+
+impl Config {
+    /// The lease that the engine counts: the worker's, plus the time of a kill at its end and a margin,
+    /// so that the worker's ends first.
+    #[must_use]
+    pub fn own_lease(&self) -> Duration {
+        self.lease + self.lease / 6
+    }
+}

@@ -1,0 +1,148 @@
+//! The engine: one owner of all request state, one step per event, effects as values.
+//!
+//! The shell feeds [`Event`]s in order and carries out the [`Effect`]s of each step; the engine never
+//! waits for one. `endpoints` and `requests` keep what the API shows, `greetings` and `reports` what
+//! the workers say; `apply` carries out what a life decides, and `pump` starts what can be started
+//! after every event.
+
+mod apply;
+mod endpoints;
+mod greetings;
+mod io;
+mod pump;
+mod reports;
+mod request;
+mod requests;
+mod sessions;
+mod snapshot;
+#[cfg(test)]
+mod tests;
+
+use std::{
+    collections::{BTreeMap, BTreeSet, HashMap},
+    sync::Arc,
+    time::Duration,
+};
+
+pub use io::{
+    Assignment, Config, Effect, Event, Hello, Measure, Observation, Params, ToWorker, Write,
+    WriteResult,
+};
+pub use snapshot::Snapshot;
+
+use crate::{
+    ids::{Now, Uid},
+    life::LifeEvent,
+    schedule::Schedule,
+    writes::Writes,
+};
+use endpoints::Endpoint;
+use request::{Entry, Request};
+use sessions::Sessions;
+
+/// All requests, sessions and plans of one watcher.
+#[derive(Debug)]
+pub struct Engine {
+    config: Config,
+    entries: HashMap<Uid, Entry>,
+    endpoints: BTreeMap<Arc<str>, Endpoint>,
+    /// The slice was read at least once, so `endpoints` is the truth.
+    slice_read: bool,
+    sessions: Sessions,
+    schedule: Schedule,
+    /// Tickets out, oldest first.
+    offered: BTreeSet<(Duration, Uid)>,
+    /// Tickets out, per service.
+    offered_count: HashMap<Arc<str>, usize>,
+    /// Waiting requests that join the schedule later.
+    delayed: BTreeSet<(Duration, Uid)>,
+    writes: Writes,
+    takeover_until: Duration,
+    draining: bool,
+    effects: Vec<Effect>,
+}
+
+// === impl Engine ===
+
+impl Engine {
+    /// An engine that knows nothing yet. For one lease it grants no claim on what it finds in its first
+    /// lists, since an earlier one may have granted it already.
+    #[must_use]
+    pub fn new(config: Config, now: Now) -> Self {
+        Self {
+            takeover_until: now.mono + config.own_lease(),
+            writes: Writes::new(config.pace),
+            config,
+            entries: HashMap::new(),
+            endpoints: BTreeMap::new(),
+            slice_read: false,
+            sessions: Sessions::default(),
+            schedule: Schedule::default(),
+            offered: BTreeSet::new(),
+            offered_count: HashMap::new(),
+            delayed: BTreeSet::new(),
+            draining: false,
+            effects: Vec::new(),
+        }
+    }
+
+    /// Handles one event.
+    pub fn step(&mut self, event: Event, now: Now) -> Vec<Effect> {
+        match event {
+            Event::Endpoints(urls) => self.endpoints_changed(&urls, now),
+            Event::ListStarted(endpoint) => self.list_started(&endpoint),
+            Event::Observed(observation) => self.observed(*observation, now),
+            Event::Listed(endpoint) => self.listed(&endpoint, now),
+            Event::Gone(uid) => self.apply(&uid, LifeEvent::Gone, now),
+            Event::Hello(session, hello) => self.greeted(session, &hello, now),
+            Event::SessionClosed(session) => self.session_closed(session, now),
+            Event::Heartbeat {
+                session,
+                seq,
+                held,
+                free,
+                draining,
+            } => {
+                self.heartbeat(session, seq, &held, (free, draining), now);
+            }
+            Event::Claim(session, id) => self.claimed(session, &id, now),
+            Event::Progress(session, id, progress) => self.progressed(session, &id, progress, now),
+            Event::Outcome(session, id, outcome) => self.ended(session, &id, outcome, now),
+            Event::ParamsRead(id, params) => self.params_read(&id, params, now),
+            Event::Unplaced(id) => self.unplaced(&id, now),
+            Event::BrokerUp => self.publish_all_again(now),
+            Event::Written(uid, result) => self.written(&uid, result, now),
+            Event::Wake => self.wake(now),
+            Event::Drain => {
+                self.draining = true;
+                self.writes.hurry(now.mono);
+            }
+        }
+        self.pump(now);
+        std::mem::take(&mut self.effects)
+    }
+
+    /// Everything that should be in the API is: a draining process may end.
+    #[must_use]
+    pub fn is_clean(&self) -> bool {
+        self.writes.backlog() == 0
+    }
+
+    fn live(&self, uid: &Uid) -> Option<&Request> {
+        match self.entries.get(uid) {
+            Some(Entry::Live(request)) => Some(request),
+            _ => None,
+        }
+    }
+
+    fn live_mut(&mut self, uid: &Uid) -> Option<&mut Request> {
+        match self.entries.get_mut(uid) {
+            Some(Entry::Live(request)) => Some(request),
+            _ => None,
+        }
+    }
+
+    fn measure(&mut self, measure: Measure) {
+        self.effects.push(Effect::Measure(measure));
+    }
+}

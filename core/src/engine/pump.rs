@@ -1,0 +1,147 @@
+//! What is started after every event, as far as windows and slots allow: tickets and status writes.
+//! And what only the passing of time brings about.
+
+use std::time::Duration;
+
+use super::{Effect, Engine, Write};
+use crate::{
+    ids::{Now, Uid},
+    life::LifeEvent,
+    reason::Reason,
+};
+
+/// A ticket that nobody claimed for so long is published again when a session has a free slot for it.
+const UNCLAIMED: Duration = Duration::from_secs(30);
+/// How often that is looked at.
+const UNCLAIMED_CHECK: Duration = Duration::from_secs(1);
+
+impl Engine {
+    pub(super) fn pump(&mut self, now: Now) {
+        if !self.draining {
+            self.publish_tickets(now);
+        }
+        self.start_writes(now);
+    }
+
+    /// When time alone can change something.
+    #[must_use]
+    pub fn wake_at(&self, now: Duration) -> Option<Duration> {
+        let delayed = self.delayed.first().map(|(due, _)| *due);
+        let oldest = self.offered.first().filter(|_| self.sessions.any_idle());
+        let unclaimed = oldest.map(|(since, _)| (*since + UNCLAIMED).max(now + UNCLAIMED_CHECK));
+        let (takeover, dropped) = (self.takeover_at(), self.drop_at());
+        let (lease, write) = (self.sessions.wake_at(), self.writes.wake_at(now));
+        [takeover, delayed, unclaimed, dropped, lease, write]
+            .into_iter()
+            .flatten()
+            .min()
+    }
+
+    /// Time passed.
+    pub(super) fn wake(&mut self, now: Now) {
+        self.end_leases(now);
+        self.end_takeover(now);
+        self.drop_vanished(now);
+        while let Some((due, uid)) = self
+            .delayed
+            .first()
+            .cloned()
+            .filter(|(due, _)| *due <= now.mono)
+        {
+            self.delayed.remove(&(due, uid.clone()));
+            self.line_up(&uid, now);
+        }
+        self.publish_unclaimed_again(now);
+    }
+
+    fn publish_tickets(&mut self, now: Now) {
+        for service in self.schedule.services() {
+            if !self.config.catalogue.contains_key(&service) {
+                continue;
+            }
+            let window = self.config.window.max(self.sessions.slots_for(&service));
+            while self
+                .offered_count
+                .get(&service)
+                .copied()
+                .unwrap_or_default()
+                < window
+            {
+                let Some(uid) = self.schedule.pop(&service) else {
+                    break;
+                };
+                self.offer(&uid, now);
+            }
+        }
+    }
+
+    fn offer(&mut self, uid: &Uid, now: Now) {
+        let Some(request) = self.leaves_line(uid) else {
+            return;
+        };
+        let url = request.address.endpoint.clone();
+        match self
+            .endpoints
+            .get_mut(&url)
+            .filter(|endpoint| endpoint.suspect)
+        {
+            Some(endpoint) => {
+                endpoint.parked.push(uid.clone());
+                self.live_mut(uid).expect("looked up above").scheduled = true;
+            }
+            None => self.apply(uid, LifeEvent::Offer, now),
+        }
+    }
+
+    /// After a reconnect any ticket may have been lost.
+    pub(super) fn publish_all_again(&mut self, now: Now) {
+        let offered: Vec<Uid> = self.offered.iter().map(|(_, uid)| uid.clone()).collect();
+        for uid in offered {
+            self.apply(&uid, LifeEvent::Unclaimed, now);
+        }
+    }
+
+    /// Old tickets that nobody claims though a worker sits idle.
+    fn publish_unclaimed_again(&mut self, now: Now) {
+        let old = |since: Duration| since + UNCLAIMED <= now.mono;
+        let offered = self.offered.iter().take_while(|(since, _)| old(*since));
+        let idle = |uid: &Uid| {
+            self.live(uid)
+                .is_some_and(|r| self.sessions.idle_for(&r.service))
+        };
+        let lost: Vec<Uid> = offered.map(|(_, uid)| uid.clone()).filter(idle).collect();
+        for uid in lost {
+            self.apply(&uid, LifeEvent::Unclaimed, now);
+        }
+    }
+
+    fn start_writes(&mut self, now: Now) {
+        let endpoints = &self.endpoints;
+        let stopped = |url: &str| endpoints.get(url).is_some_and(|endpoint| endpoint.suspect);
+        let started: Vec<_> = std::iter::from_fn(|| self.writes.start(now.mono, stopped)).collect();
+        for (uid, urgency) in started {
+            let waiting_for = self.live(&uid).and_then(|r| self.waiting_for(&r.service));
+            let request = self.live_mut(&uid).expect("what is dirty is live");
+            request.writing = request.revision;
+            let write = Write {
+                address: request.address.clone(),
+                resource_version: request.resource_version.clone(),
+                status: request.wanted_status(waiting_for),
+                uid,
+                urgency,
+            };
+            self.effects.push(Effect::Write(Box::new(write)));
+        }
+    }
+
+    /// Why a waiting request of that service waits, when not for its turn.
+    fn waiting_for(&self, service: &str) -> Option<Reason> {
+        if !self.config.catalogue.contains_key(service) {
+            Some(Reason::ServiceMissing)
+        } else if !self.sessions.any_for(service) {
+            Some(Reason::NoWorkers)
+        } else {
+            None
+        }
+    }
+}

@@ -1,0 +1,134 @@
+//! What a worker says of one attempt: its claim, its progress, its outcome.
+
+use std::sync::Arc;
+
+use super::{Effect, Engine, Entry, Measure, Params, ToWorker};
+use crate::{
+    api::Progress,
+    ids::{AttemptId, Holder, Now, SessionId},
+    life::{LifeEvent, Outcome, State},
+};
+
+impl Engine {
+    pub(super) fn claimed(&mut self, id: SessionId, attempt: &AttemptId, now: Now) {
+        let Some(by) = self.holder_of(id) else { return };
+        let Some(request) = self.live(&attempt.uid) else {
+            return self.refuse(id, attempt, "unknown");
+        };
+        let inline = matches!(request.params, Params::Inline(_));
+        if let Some(why) = self.why_no_grant(id, attempt) {
+            self.refuse(id, attempt, why);
+            return self.unplaced(attempt, now);
+        }
+        let event = LifeEvent::Claimed {
+            by,
+            attempt: attempt.attempt,
+            inline,
+        };
+        self.apply(&attempt.uid, event, now);
+    }
+
+    /// Why nothing can be granted now, whatever the request's state.
+    fn why_no_grant(&self, id: SessionId, attempt: &AttemptId) -> Option<&'static str> {
+        let (session, request) = (self.sessions.open.get(&id)?, self.live(&attempt.uid)?);
+        if !session.takes(&request.service) {
+            Some("not_your_service")
+        } else if self.draining {
+            Some("shutting_down")
+        } else if self.is_suspect(&request.address.endpoint) {
+            Some("suspect")
+        } else if self.sessions.has_stray(&attempt.uid) {
+            Some("still_stopping")
+        } else if self.writes.urgent() > self.config.backlog_max {
+            Some("backlog")
+        } else {
+            None
+        }
+    }
+
+    fn refuse(&mut self, id: SessionId, attempt: &AttemptId, why: &'static str) {
+        self.measure(Measure::Claim(why));
+        self.effects
+            .push(Effect::Send(id, ToWorker::Refusal(attempt.clone(), why)));
+    }
+
+    fn holder_of(&self, id: SessionId) -> Option<Holder> {
+        self.sessions
+            .open
+            .get(&id)
+            .map(|session| session.holder.clone())
+    }
+
+    /// The ticket of an offered attempt is spent: it is offered again a little later.
+    pub(super) fn unplaced(&mut self, attempt: &AttemptId, now: Now) {
+        if self
+            .live(&attempt.uid)
+            .is_some_and(|r| r.life.attempt() == attempt.attempt)
+        {
+            self.apply(&attempt.uid, LifeEvent::Unplaced, now);
+        }
+    }
+
+    pub(super) fn params_read(&mut self, attempt: &AttemptId, params: Option<Arc<str>>, now: Now) {
+        // Whoever asks for that attempt now can use them: parameters never change.
+        let params = params.filter(|_| !self.sessions.has_stray(&attempt.uid));
+        let Some(request) = self.live_mut(&attempt.uid).filter(|request| {
+            let reserved = matches!(request.life.state, State::Reserved { .. });
+            reserved && request.life.attempt() == attempt.attempt
+        }) else {
+            return self.measure(Measure::Ignored("not_reserved"));
+        };
+        let ok = params.is_some();
+        request.loaded = params;
+        self.apply(&attempt.uid, LifeEvent::ParamsRead { ok }, now);
+    }
+
+    pub(super) fn progressed(
+        &mut self,
+        id: SessionId,
+        attempt: &AttemptId,
+        progress: Progress,
+        now: Now,
+    ) {
+        if let Some(by) = self.holder_of(id) {
+            let event = LifeEvent::Progressed {
+                by,
+                attempt: attempt.attempt,
+                progress,
+            };
+            self.apply(&attempt.uid, event, now);
+        }
+    }
+
+    pub(super) fn ended(&mut self, id: SessionId, attempt: &AttemptId, outcome: Outcome, now: Now) {
+        let all_listed = self.all_listed();
+        let Some(session) = self.sessions.open.get_mut(&id) else {
+            return;
+        };
+        let by = session.holder.clone();
+        if let Some(lease) = self.sessions.holders.get_mut(&by) {
+            lease.strays.remove(attempt);
+        }
+        match self.entries.get(&attempt.uid) {
+            Some(Entry::Live(_)) => {
+                let event = LifeEvent::Ended {
+                    by,
+                    attempt: attempt.attempt,
+                    outcome,
+                };
+                self.apply(&attempt.uid, event, now);
+            }
+            // The end is durable; whose it was is told by the attempt.
+            Some(Entry::Finished(finished)) if finished.attempt == attempt.attempt => {
+                self.effects
+                    .push(Effect::Send(id, ToWorker::Recorded(attempt.clone())));
+            }
+            None if !all_listed => session.unjudged_outcomes.push((attempt.clone(), outcome)),
+            _ => {
+                self.measure(Measure::Ignored("stale_outcome"));
+                self.effects
+                    .push(Effect::Send(id, ToWorker::Stale(attempt.clone())));
+            }
+        }
+    }
+}

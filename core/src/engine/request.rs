@@ -1,0 +1,210 @@
+//! What the engine keeps of a request.
+
+use std::{sync::Arc, time::Duration};
+
+use super::{Assignment, Config, Measure, Observation, Params};
+use crate::{
+    admit::Limits,
+    api::{Effective, Phase, RequestStatus},
+    ids::{Address, AttemptId, Uid},
+    life::{End, Life, State},
+    reason::Reason,
+    status::{self, About},
+};
+
+#[derive(Debug)]
+pub(super) enum Entry {
+    Live(Box<Request>),
+    Finished(Finished),
+}
+
+/// A request that has not ended, or whose end is not in the API yet.
+#[derive(Debug)]
+pub(super) struct Request {
+    pub(super) address: Address,
+    pub(super) resource_version: String,
+    generation: Option<i64>,
+    pub(super) service: Arc<str>,
+    requester: Arc<str>,
+    pub(super) params: Params,
+    /// Parameters that were read for the claim under way.
+    pub(super) loaded: Option<Arc<str>>,
+    limits: Limits,
+    pub(super) life: Life,
+    /// An earlier watcher may have granted it.
+    pub(super) inherited: bool,
+    /// It is in the schedule, or will join it. One that stopped waiting stays there until its turn.
+    pub(super) scheduled: bool,
+    /// Rises with each change that a status shows.
+    pub(super) revision: u64,
+    /// The revision that the newest write shows; 0 before the first.
+    pub(super) writing: u64,
+    /// The number of the last full list that had it.
+    list: u32,
+}
+
+/// What is kept of a request whose end is in the API.
+#[derive(Debug)]
+pub(super) struct Finished {
+    endpoint: Arc<str>,
+    pub(super) attempt: u32,
+    list: u32,
+}
+
+// === impl Entry ===
+
+impl Entry {
+    pub(super) fn finished(endpoint: Arc<str>, attempt: u32, list: u32) -> Self {
+        Self::Finished(Finished {
+            endpoint,
+            attempt,
+            list,
+        })
+    }
+
+    pub(super) fn endpoint(&self) -> &Arc<str> {
+        match self {
+            Self::Live(request) => &request.address.endpoint,
+            Self::Finished(finished) => &finished.endpoint,
+        }
+    }
+
+    pub(super) fn list(&self) -> u32 {
+        match self {
+            Self::Live(request) => request.list,
+            Self::Finished(finished) => finished.list,
+        }
+    }
+
+    /// The API showed it (again).
+    pub(super) fn see(&mut self, observation: &Observation, seen_in: u32) {
+        match self {
+            Self::Finished(finished) => {
+                finished.list = seen_in;
+                finished.endpoint = observation.address.endpoint.clone();
+            }
+            Self::Live(request) => {
+                request.list = seen_in;
+                request.address = observation.address.clone();
+                request.generation = observation.generation;
+                if newer(&observation.resource_version, &request.resource_version) {
+                    request
+                        .resource_version
+                        .clone_from(&observation.resource_version);
+                }
+            }
+        }
+    }
+}
+
+/// Resource versions of one endpoint are numbers that rise (Kubernetes KEP-5504); where they are not,
+/// the watch is believed.
+fn newer(found: &str, known: &str) -> bool {
+    match (found.parse::<u64>(), known.parse::<u64>()) {
+        (Ok(found), Ok(known)) => found > known,
+        _ => true,
+    }
+}
+
+// === impl Request ===
+
+impl Request {
+    pub(super) fn new(found: Observation, life: Life, limits: Limits, list: u32) -> Self {
+        let spec = found.spec.unwrap_or_default();
+        Self {
+            address: found.address,
+            resource_version: found.resource_version,
+            generation: found.generation,
+            service: spec.service.into(),
+            requester: spec.requester.unwrap_or_default().into(),
+            params: found.params,
+            loaded: None,
+            limits,
+            life,
+            inherited: false,
+            scheduled: false,
+            revision: 0,
+            writing: 0,
+            list,
+        }
+    }
+
+    /// The attempt that is under way or next.
+    pub(super) fn id(&self, uid: &Uid) -> AttemptId {
+        AttemptId {
+            uid: uid.clone(),
+            attempt: self.life.attempt(),
+        }
+    }
+
+    pub(super) fn offered_since(&self) -> Option<Duration> {
+        match self.life.state {
+            State::Offered { since } => Some(since),
+            _ => None,
+        }
+    }
+
+    pub(super) fn phase(&self) -> Phase {
+        status::phase(&self.life)
+    }
+
+    pub(super) fn assignment(&mut self, id: AttemptId, config: &Config) -> Assignment {
+        let params = match (&self.params, self.loaded.take()) {
+            (_, Some(loaded)) => loaded,
+            (Params::Inline(inline), None) => inline.clone(),
+            (Params::Large(_), None) => "{}".into(),
+        };
+        let service = config.catalogue.get(&self.service);
+        Assignment {
+            id,
+            failed: self.life.failed,
+            service: self.service.clone(),
+            params,
+            timeout: self.limits.timeout,
+            address: self.address.clone(),
+            requester: self.requester.clone(),
+            result_max_bytes: service.map_or(64 * 1024, |service| service.result_max_bytes),
+        }
+    }
+
+    /// The status that the API should show.
+    pub(super) fn wanted_status(&self, waiting_for: Option<Reason>) -> RequestStatus {
+        let timeout_seconds = u32::try_from(self.limits.timeout.as_secs()).unwrap_or(u32::MAX);
+        let about = About {
+            generation: self.generation,
+            effective: Some(Effective { timeout_seconds }),
+            waiting_for,
+        };
+        status::render(&self.life, &about)
+    }
+
+    /// What is kept once the end is in the API: what a late report needs.
+    pub(super) fn retired(&self) -> Entry {
+        Entry::finished(
+            self.address.endpoint.clone(),
+            self.life.attempt(),
+            self.list,
+        )
+    }
+
+    /// What a finished request's life measured.
+    pub(super) fn finished(&self) -> Option<Measure> {
+        let State::Done(done) = &self.life.state else {
+            return None;
+        };
+        if done.end == End::Foreign {
+            return None;
+        }
+        let between =
+            |from: Option<Duration>, to: Option<Duration>| Some(to?.saturating_sub(from?));
+        let started = self.life.started.and_then(|moment| moment.mono);
+        let (queued, end) = (self.life.queued.mono, done.at.mono);
+        Some(Measure::Finished {
+            service: self.service.clone(),
+            reason: status::reason(&self.life)?,
+            queued: between(queued, started),
+            ran: between(started, end),
+            total: between(queued, end),
+        })
+    }
+}

@@ -1,0 +1,109 @@
+//! What can happen to a request and what then has to be done.
+
+use super::Outcome;
+use crate::{api::Progress, ids::Holder};
+
+/// What can happen to a request.
+#[derive(Clone, Debug, PartialEq)]
+pub enum LifeEvent {
+    /// The scheduler's turn came.
+    Offer,
+    /// The ticket could not be placed, or was spent on a claim that was refused.
+    Unplaced,
+    /// Nobody claims, so the ticket may be lost.
+    Unclaimed,
+    /// A worker bids for an attempt.
+    Claimed {
+        /// Who.
+        by: Holder,
+        /// Which.
+        attempt: u32,
+        /// The parameters are at hand, without a read.
+        inline: bool,
+    },
+    /// The read of the parameters for a claim ended, well or not.
+    ParamsRead {
+        /// They are at hand.
+        ok: bool,
+    },
+    /// A worker tells how far it is.
+    Progressed {
+        /// Who.
+        by: Holder,
+        /// Which.
+        attempt: u32,
+        /// How far.
+        progress: Progress,
+    },
+    /// A worker tells how an attempt ended.
+    Ended {
+        /// Who.
+        by: Holder,
+        /// Which.
+        attempt: u32,
+        /// How.
+        outcome: Outcome,
+    },
+    /// A worker's greeting lists the attempt as running or as ended and unrecorded.
+    Greeted {
+        /// Who.
+        by: Holder,
+        /// Which.
+        attempt: u32,
+    },
+    /// A worker that was granted a claim does not list it.
+    Missing {
+        /// Who.
+        by: Holder,
+    },
+    /// The lease of a worker ended.
+    LeaseEnded {
+        /// Whose.
+        by: Holder,
+    },
+    /// The period in which nothing was granted is over, and nobody greeted with this request.
+    TakeoverEnded,
+    /// The caller wants it to end.
+    Cancel,
+    /// The object is gone.
+    Gone,
+    /// The object is there (again).
+    Seen,
+    /// The newest state is in the API.
+    Written,
+    /// Another writer ended it.
+    ForeignEnd,
+}
+
+/// What has to be done.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Act {
+    /// Put it into the schedule.
+    Enqueue,
+    /// Put it into the schedule a little later.
+    EnqueueLater,
+    /// Publish its ticket.
+    Publish,
+    /// Read its parameters for the claim.
+    ReadParams,
+    /// Send the assignment.
+    Grant(Holder),
+    /// Answer the claim with no, for that reason.
+    Refuse(Holder, &'static str),
+    /// Tell the worker to stop the job of that attempt, for that reason.
+    Stop(Holder, u32, &'static str),
+    /// The outcome of that attempt is durable.
+    Record(Holder, u32),
+    /// The outcome of that attempt changed nothing.
+    Stale(Holder, u32),
+    /// Write the live state, some time.
+    Save,
+    /// Write the state at once: an end, or counts that the next ticket waits for.
+    SaveNow,
+    /// Drop it from memory.
+    Forget,
+}
+
+/// Why an event changed nothing. The word is a metric's label.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Ignored(pub &'static str);

@@ -1,0 +1,119 @@
+//! The closed list of reasons that a request's conditions carry.
+
+/// Why a request is where it is: the `reason` of its `Succeeded` condition.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Reason {
+    /// Accepted, waiting for a worker.
+    Queued,
+    /// Waiting; no worker of that service is connected.
+    NoWorkers,
+    /// Waiting; the service's file is missing, though the request was accepted earlier.
+    ServiceMissing,
+    /// A worker has it.
+    Running,
+    /// A worker has it and was told to stop.
+    Cancelling,
+    /// Ended well.
+    Succeeded,
+    /// The job failed.
+    JobFailed,
+    /// The job was ended by a signal that nobody here sent.
+    JobKilled,
+    /// The attempt took too long.
+    TimedOut,
+    /// The result is not a JSON object.
+    InvalidResult,
+    /// The result is larger than the service allows.
+    ResultTooLarge,
+    /// The job could not be started.
+    StartFailed,
+    /// The service does not take these parameters.
+    InvalidParams,
+    /// Too many attempts were lost with their workers.
+    WorkerLost,
+    /// The request names a service that does not exist here.
+    UnknownService,
+    /// The request uses a field that this version does not honour.
+    NotSupported,
+    /// The request cannot be read.
+    InvalidRequest,
+    /// Ended by the caller.
+    Cancelled,
+}
+
+// === impl Reason ===
+
+impl Reason {
+    /// All of them.
+    pub const ALL: [Self; 18] = [
+        Self::Queued,
+        Self::NoWorkers,
+        Self::ServiceMissing,
+        Self::Running,
+        Self::Cancelling,
+        Self::Succeeded,
+        Self::JobFailed,
+        Self::JobKilled,
+        Self::TimedOut,
+        Self::InvalidResult,
+        Self::ResultTooLarge,
+        Self::StartFailed,
+        Self::InvalidParams,
+        Self::WorkerLost,
+        Self::UnknownService,
+        Self::NotSupported,
+        Self::InvalidRequest,
+        Self::Cancelled,
+    ];
+
+    /// The word, as in the condition and in metrics.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Queued => "Queued",
+            Self::NoWorkers => "NoWorkers",
+            Self::ServiceMissing => "ServiceMissing",
+            Self::Running => "Running",
+            Self::Cancelling => "Cancelling",
+            Self::Succeeded => "Succeeded",
+            Self::JobFailed => "JobFailed",
+            Self::JobKilled => "JobKilled",
+            Self::TimedOut => "TimedOut",
+            Self::InvalidResult => "InvalidResult",
+            Self::ResultTooLarge => "ResultTooLarge",
+            Self::StartFailed => "StartFailed",
+            Self::InvalidParams => "InvalidParams",
+            Self::WorkerLost => "WorkerLost",
+            Self::UnknownService => "UnknownService",
+            Self::NotSupported => "NotSupported",
+            Self::InvalidRequest => "InvalidRequest",
+            Self::Cancelled => "Cancelled",
+        }
+    }
+
+    /// The reason of that word.
+    #[must_use]
+    pub fn parse(word: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|reason| reason.as_str() == word)
+    }
+
+    /// What a worker reported as the reason of a failure; a word that is not on the worker's list
+    /// becomes [`Reason::JobFailed`], so that the condition's list stays closed.
+    #[must_use]
+    pub fn of_failure(word: &str) -> Self {
+        match Self::parse(word) {
+            Some(
+                reason @ (Self::JobFailed
+                | Self::JobKilled
+                | Self::TimedOut
+                | Self::InvalidResult
+                | Self::ResultTooLarge
+                | Self::StartFailed
+                | Self::InvalidParams
+                | Self::UnknownService),
+            ) => reason,
+            _ => Self::JobFailed,
+        }
+    }
+}

@@ -1,0 +1,252 @@
+//! Life to status and back: what people and pipelines read, and what a restarted watcher reads.
+
+use crate::{
+    api::{Condition, Effective, Phase, RequestStatus},
+    life::{Done, End, Life, Moment, State},
+    reason::Reason,
+};
+
+/// The condition that comes first: Unknown while live, then True or False.
+pub const SUCCEEDED: &str = "Succeeded";
+/// The condition that is True at every end, and absent before.
+pub const FINISHED: &str = "Finished";
+
+/// What a status says besides the life itself.
+#[derive(Clone, Debug, Default)]
+pub struct About {
+    /// The generation of the spec.
+    pub generation: Option<i64>,
+    /// The limits in force.
+    pub effective: Option<Effective>,
+    /// Why a waiting request waits.
+    pub waiting_for: Option<Reason>,
+}
+
+/// What a status tells a watcher that did not write it.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Recovered {
+    /// Nobody has decided on it yet.
+    New,
+    /// It was live.
+    Live(Box<Life>),
+    /// It ended, with that attempt.
+    Ended {
+        /// The attempt that ended it.
+        attempt: u32,
+    },
+}
+
+/// The whole status of a request.
+#[must_use]
+pub fn render(life: &Life, about: &About) -> RequestStatus {
+    let summary = Summary::of(life, about);
+    let completion = match &life.state {
+        State::Done(done) => Some(done.at.wall),
+        _ => None,
+    };
+    let rejected = summary.phase == Phase::Rejected;
+    let started_running = life.started.is_some() && life.worker.is_some();
+    let (result, artifacts) = match &life.state {
+        State::Done(Done {
+            end: End::Succeeded { result, artifacts },
+            ..
+        }) => (result.clone(), artifacts.clone()),
+        _ => (None, vec![]),
+    };
+    RequestStatus {
+        observed_generation: about.generation,
+        phase: Some(summary.phase),
+        conditions: summary.conditions(life.queued, completion, about.generation),
+        queued_time: (!rejected).then_some(life.queued.wall),
+        start_time: life.started.map(|moment| moment.wall),
+        completion_time: completion,
+        attempt: (!rejected && (started_running || life.failed + life.lost > 0))
+            .then(|| life.attempt()),
+        failed: life.failed,
+        lost: life.lost,
+        worker: life.worker.as_ref().map(ToString::to_string),
+        progress: life.progress.clone(),
+        effective: about.effective.clone().filter(|_| !rejected),
+        result,
+        artifacts,
+        ..RequestStatus::default()
+    }
+}
+
+/// Whether a status is an end, whoever wrote it.
+#[must_use]
+pub fn has_ended(status: &RequestStatus) -> bool {
+    let finished = |condition: &Condition| condition.kind == FINISHED && condition.status == "True";
+    status.phase.is_some_and(is_end) || status.conditions.iter().any(finished)
+}
+
+fn is_end(phase: Phase) -> bool {
+    match phase {
+        Phase::Queued | Phase::Running | Phase::Cancelling => false,
+        Phase::Succeeded | Phase::Failed | Phase::Rejected | Phase::Cancelled => true,
+    }
+}
+
+/// What an earlier watcher's status means to this one. `now` stands in where a time is missing.
+#[must_use]
+pub fn recover(status: Option<&RequestStatus>, now: Moment) -> Recovered {
+    let Some(status) = status else {
+        return Recovered::New;
+    };
+    if has_ended(status) {
+        return Recovered::Ended {
+            attempt: status.attempt.unwrap_or(1),
+        };
+    }
+    let Some(phase) = status.phase else {
+        return Recovered::New;
+    };
+    let held = phase != Phase::Queued;
+    Recovered::Live(Box::new(Life {
+        state: State::Recovering,
+        failed: status.failed,
+        lost: status.lost,
+        cancel: phase == Phase::Cancelling,
+        queued: status.queued_time.map_or(now, Moment::told),
+        started: status.start_time.filter(|_| held).map(Moment::told),
+        worker: status.worker.as_deref().filter(|_| held).map(Into::into),
+        progress: status.progress.clone().filter(|_| held),
+    }))
+}
+
+/// The phase that a status of this life would tell.
+#[must_use]
+pub fn phase(life: &Life) -> Phase {
+    Summary::of(life, &About::default()).phase
+}
+
+/// The reason that a status of an ended life tells; none while it is live.
+#[must_use]
+pub fn reason(life: &Life) -> Option<Reason> {
+    matches!(life.state, State::Done(_)).then(|| Summary::of(life, &About::default()).reason)
+}
+
+/// Whether two ends are the same one, whatever an API server made of the numbers inside a result.
+#[must_use]
+pub fn same_end(a: &RequestStatus, b: &RequestStatus) -> bool {
+    let key = |status: &RequestStatus| {
+        let reason = status
+            .conditions
+            .first()
+            .map(|condition| condition.reason.clone());
+        (
+            status.phase,
+            reason,
+            status.attempt,
+            status.worker.clone(),
+            status.completion_time,
+        )
+    };
+    key(a) == key(b)
+}
+
+/// Phase and condition of a life.
+struct Summary {
+    phase: Phase,
+    status: &'static str,
+    reason: Reason,
+    message: String,
+}
+
+// === impl Summary ===
+
+impl Summary {
+    fn of(life: &Life, about: &About) -> Self {
+        let unknown = |phase, reason, message| Self {
+            phase,
+            status: "Unknown",
+            reason,
+            message,
+        };
+        match &life.state {
+            State::Done(done) => Self::of_end(&done.end),
+            State::Running { by } | State::Stopping { by, .. } if life.cancel => unknown(
+                Phase::Cancelling,
+                Reason::Cancelling,
+                format!("{} was told to stop", by.worker),
+            ),
+            State::Running { by } | State::Stopping { by, .. } => unknown(
+                Phase::Running,
+                Reason::Running,
+                format!("attempt {} runs on {}", life.attempt(), by.worker),
+            ),
+            State::Recovering if life.cancel => unknown(
+                Phase::Cancelling,
+                Reason::Cancelling,
+                "waiting for the worker to stop".into(),
+            ),
+            State::Recovering if life.worker.is_some() => unknown(
+                Phase::Running,
+                Reason::Running,
+                "waiting for the worker's next word".into(),
+            ),
+            _ => {
+                let reason = about.waiting_for.unwrap_or(Reason::Queued);
+                unknown(Phase::Queued, reason, waiting_message(reason).into())
+            }
+        }
+    }
+
+    fn of_end(end: &End) -> Self {
+        let bad = |phase, reason, message: &str| Self {
+            phase,
+            status: "False",
+            reason,
+            message: message.into(),
+        };
+        match end {
+            End::Succeeded { .. } => Self {
+                phase: Phase::Succeeded,
+                status: "True",
+                reason: Reason::Succeeded,
+                message: String::new(),
+            },
+            End::Failed { reason, message } => bad(Phase::Failed, *reason, message),
+            End::Rejected { reason, message } => bad(Phase::Rejected, *reason, message),
+            End::Cancelled | End::Foreign => bad(
+                Phase::Cancelled,
+                Reason::Cancelled,
+                "the caller cancelled the request",
+            ),
+        }
+    }
+
+    fn conditions(
+        &self,
+        queued: Moment,
+        completion: Option<jiff::Timestamp>,
+        generation: Option<i64>,
+    ) -> Vec<Condition> {
+        let condition = |kind: &str, status: &str, reason: &str, message: &str| Condition {
+            kind: kind.into(),
+            status: status.into(),
+            reason: reason.into(),
+            message: message.into(),
+            last_transition_time: Some(completion.unwrap_or(queued.wall)),
+            observed_generation: generation,
+        };
+        let mut conditions = vec![condition(
+            SUCCEEDED,
+            self.status,
+            self.reason.as_str(),
+            &self.message,
+        )];
+        if completion.is_some() {
+            conditions.push(condition(FINISHED, "True", self.reason.as_str(), ""));
+        }
+        conditions
+    }
+}
+
+fn waiting_message(reason: Reason) -> &'static str {
+    match reason {
+        Reason::NoWorkers => "no worker of this service is connected",
+        Reason::ServiceMissing => "the service is not configured any more",
+        _ => "waiting for a worker",
+    }
+}

@@ -1,0 +1,286 @@
+//! Which status is written next: ends first, live states late and seldom.
+//!
+//! It holds only *that* a request is dirty; what is written is rendered when the write starts, so the
+//! newest state wins by construction.
+
+mod lane;
+#[cfg(test)]
+mod tests;
+
+use std::{
+    collections::{BTreeMap, HashMap},
+    sync::Arc,
+    time::Duration,
+};
+
+use crate::ids::Uid;
+use lane::Lane;
+
+/// The first delay after a write that did not work, doubled up to [`RETRY_MAX`].
+const RETRY_MIN: Duration = Duration::from_millis(200);
+/// The longest delay after a write that did not work.
+const RETRY_MAX: Duration = Duration::from_secs(10);
+
+/// How eager the writer is.
+#[derive(Clone, Copy, Debug)]
+pub struct Pace {
+    /// A live state is written that long after it changed: a short request ends before and costs one
+    /// write in all.
+    pub first_delay: Duration,
+    /// The least time between two writes of one live request.
+    pub min_interval: Duration,
+    /// Writes at once, per endpoint.
+    pub parallel: usize,
+}
+
+/// How much a write matters.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Urgency {
+    /// Someone waits for it: an end, or counts that must be durable.
+    Now,
+    /// It is good to know.
+    Live,
+}
+
+/// All requests whose status in the API is older than their state.
+#[derive(Debug)]
+pub struct Writes {
+    pace: Pace,
+    requests: HashMap<Uid, Dirty>,
+    lanes: BTreeMap<Arc<str>, Lane>,
+}
+
+/// A request that is dirty, being written, or was lately.
+#[derive(Debug)]
+struct Dirty {
+    endpoint: Arc<str>,
+    wanted: Option<(Urgency, Duration)>,
+    in_flight: Option<Flight>,
+    /// When the last write ended well.
+    last: Option<Duration>,
+    failures: u32,
+}
+
+/// A write on its way. It ends with an answer and not before.
+#[derive(Debug)]
+struct Flight {
+    urgency: Urgency,
+    endpoint: Arc<str>,
+    /// The request was forgotten meanwhile.
+    forgotten: bool,
+}
+
+// === impl Writes ===
+
+impl Writes {
+    /// Nothing is dirty.
+    #[must_use]
+    pub fn new(pace: Pace) -> Self {
+        Self {
+            pace,
+            requests: HashMap::new(),
+            lanes: BTreeMap::new(),
+        }
+    }
+
+    /// A request's state changed.
+    pub fn want(&mut self, uid: &Uid, endpoint: &Arc<str>, urgency: Urgency, now: Duration) {
+        let pace = self.pace;
+        let entry = self
+            .requests
+            .entry(uid.clone())
+            .or_insert_with(|| Dirty::new(endpoint));
+        let due = match urgency {
+            Urgency::Now => now,
+            Urgency::Live => {
+                let earliest = entry
+                    .last
+                    .map_or(Duration::ZERO, |last| last + pace.min_interval);
+                (now + pace.first_delay).max(earliest)
+            }
+        };
+        let wanted = match entry.wanted {
+            // A retry keeps its back-off.
+            Some((old, old_due)) if entry.failures > 0 => (old.min(urgency), old_due),
+            Some((old, old_due)) if old <= urgency => (old, old_due.min(due)),
+            _ => (urgency, due),
+        };
+        self.line_up(uid, Some(wanted));
+    }
+
+    /// Sets what is wanted of a request; it has a place in its lane while no write of it is under way.
+    fn line_up(&mut self, uid: &Uid, wanted: Option<(Urgency, Duration)>) {
+        let Some(entry) = self.requests.get_mut(uid) else {
+            return;
+        };
+        let lane = self.lanes.entry(entry.endpoint.clone()).or_default();
+        if let Some((urgency, due)) = std::mem::replace(&mut entry.wanted, wanted) {
+            lane.due.remove(&(urgency, due, uid.clone()));
+        }
+        if let (Some((urgency, due)), None) = (wanted, &entry.in_flight) {
+            lane.due.insert((urgency, due, uid.clone()));
+        }
+    }
+
+    /// The request lives at another endpoint now.
+    pub fn moved(&mut self, uid: &Uid, endpoint: &Arc<str>) {
+        let Some(wanted) = self.requests.get(uid).map(|entry| entry.wanted) else {
+            return;
+        };
+        self.line_up(uid, None);
+        if let Some(entry) = self.requests.get_mut(uid) {
+            entry.endpoint = endpoint.clone();
+        }
+        self.line_up(uid, wanted);
+    }
+
+    /// Takes the next write that may start now. `stopped` says which endpoints take none. Each is to be
+    /// followed by one [`Self::done`] or [`Self::failed`].
+    pub fn start(
+        &mut self,
+        now: Duration,
+        stopped: impl Fn(&str) -> bool,
+    ) -> Option<(Uid, Urgency)> {
+        let parallel = self.pace.parallel;
+        let open = self.lanes.iter().filter(|(url, _)| !stopped(url));
+        let next = open
+            .filter_map(|(_, lane)| lane.startable(now, parallel))
+            .min()?;
+        let (urgency, _, uid) = next.clone();
+        self.line_up(&uid, None);
+        let entry = self.requests.get_mut(&uid).expect("what is due is dirty");
+        let endpoint = entry.endpoint.clone();
+        *self
+            .lanes
+            .entry(endpoint.clone())
+            .or_default()
+            .flights(urgency) += 1;
+        entry.in_flight = Some(Flight {
+            urgency,
+            endpoint,
+            forgotten: false,
+        });
+        Some((uid, urgency))
+    }
+
+    /// A write ended well, or its answer means nothing any more.
+    pub fn done(&mut self, uid: &Uid, now: Duration) {
+        self.land(uid);
+        let min_interval = self.pace.min_interval;
+        let Some(entry) = self.requests.get_mut(uid) else {
+            return;
+        };
+        (entry.failures, entry.last) = (0, Some(now));
+        let wanted = entry.wanted.map(|(urgency, due)| match urgency {
+            Urgency::Now => (urgency, due),
+            Urgency::Live => (urgency, due.max(now + min_interval)),
+        });
+        self.line_up(uid, wanted);
+    }
+
+    /// A write did not work: it is tried again, later each time; `at_once` after a conflict, when a
+    /// newer version is at hand.
+    pub fn failed(&mut self, uid: &Uid, at_once: bool, now: Duration) {
+        let Some(tried) = self.land(uid) else { return };
+        let Some(entry) = self.requests.get_mut(uid) else {
+            return;
+        };
+        let urgency = entry
+            .wanted
+            .map_or(tried, |(urgency, _)| urgency.min(tried));
+        let delay = if at_once {
+            Duration::ZERO
+        } else {
+            entry.back_off()
+        };
+        self.line_up(uid, Some((urgency, now + delay)));
+    }
+
+    /// Frees the slot of a write, and all that is kept of a request that was forgotten meanwhile.
+    fn land(&mut self, uid: &Uid) -> Option<Urgency> {
+        let entry = self.requests.get_mut(uid)?;
+        let flight = entry.in_flight.take()?;
+        *self
+            .lanes
+            .entry(flight.endpoint)
+            .or_default()
+            .flights(flight.urgency) -= 1;
+        if flight.forgotten && entry.wanted.is_none() {
+            self.requests.remove(uid);
+        }
+        (!flight.forgotten).then_some(flight.urgency)
+    }
+
+    /// The request is gone or finished: nothing of it is written any more.
+    pub fn forget(&mut self, uid: &Uid) {
+        self.line_up(uid, None);
+        match self.requests.get_mut(uid).map(|entry| &mut entry.in_flight) {
+            Some(Some(flight)) => flight.forgotten = true,
+            _ => drop(self.requests.remove(uid)),
+        }
+    }
+
+    /// Everything dirty is due at once from now on: the last writes before a clean end.
+    pub fn hurry(&mut self, now: Duration) {
+        (self.pace.first_delay, self.pace.min_interval) = (Duration::ZERO, Duration::ZERO);
+        let wanted = |entry: &Dirty| entry.wanted.map(|(urgency, _)| (urgency, now));
+        let all: Vec<_> = self
+            .requests
+            .iter()
+            .map(|(uid, e)| (uid.clone(), wanted(e)))
+            .collect();
+        for (uid, wanted) in all {
+            self.line_up(&uid, wanted);
+        }
+    }
+
+    /// When the next write becomes due. What is due already waits for a slot, not for time.
+    #[must_use]
+    pub fn wake_at(&self, now: Duration) -> Option<Duration> {
+        let later = now + Duration::from_nanos(1);
+        let next = |lane: &Lane, urgency| lane.first(urgency, later).map(|(_, due, _)| *due);
+        let lanes = self.lanes.values();
+        lanes
+            .flat_map(|lane| [next(lane, Urgency::Now), next(lane, Urgency::Live)])
+            .flatten()
+            .min()
+    }
+
+    /// Requests that are dirty or being written.
+    #[must_use]
+    pub fn backlog(&self) -> usize {
+        let busy = |entry: &&Dirty| entry.wanted.is_some() || entry.in_flight.is_some();
+        self.requests.values().filter(busy).count()
+    }
+
+    /// Ends and counts that wait for their write.
+    #[must_use]
+    pub fn urgent(&self) -> usize {
+        let end = (Urgency::Live, Duration::ZERO, Uid::new(""));
+        self.lanes
+            .values()
+            .map(|lane| lane.due.range(..&end).count())
+            .sum()
+    }
+}
+
+// === impl Dirty ===
+
+impl Dirty {
+    fn new(endpoint: &Arc<str>) -> Self {
+        let endpoint = endpoint.clone();
+        Self {
+            endpoint,
+            wanted: None,
+            in_flight: None,
+            last: None,
+            failures: 0,
+        }
+    }
+
+    fn back_off(&mut self) -> Duration {
+        let factor = 1 << self.failures.min(16);
+        self.failures += 1;
+        RETRY_MIN.saturating_mul(factor).min(RETRY_MAX)
+    }
+}
