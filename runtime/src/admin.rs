@@ -16,7 +16,7 @@ use tokio_util::sync::CancellationToken;
 /// The dependencies of a process and whether each is there. Cheap to clone; clones share the state.
 #[derive(Clone, Debug, Default)]
 pub struct Readiness {
-    parts: Arc<Mutex<BTreeMap<&'static str, Result<(), String>>>>,
+    parts: Arc<Mutex<BTreeMap<&'static str, Result<String, String>>>>,
 }
 
 /// One dependency's switch.
@@ -50,8 +50,8 @@ impl Readiness {
     #[must_use]
     pub fn report(&self) -> (bool, String) {
         let parts = self.parts.lock().unwrap_or_else(PoisonError::into_inner);
-        let line = |(name, state): (&&str, &Result<(), String>)| match state {
-            Ok(()) => format!("{name}: ok\n"),
+        let line = |(name, state): (&&str, &Result<String, String>)| match state {
+            Ok(note) => format!("{name}: ok{note}\n"),
             Err(why) => format!("{name}: {why}\n"),
         };
         (
@@ -66,7 +66,12 @@ impl Readiness {
 impl Part {
     /// It is there.
     pub fn ready(&self) {
-        self.set(Ok(()));
+        self.set(Ok(String::new()));
+    }
+
+    /// It is there, but something is wrong with it that is no reason to take this process out of use.
+    pub fn ready_but(&self, note: &str) {
+        self.set(Ok(format!(", but {note}")));
     }
 
     /// It is not there, and why.
@@ -74,7 +79,7 @@ impl Part {
         self.set(Err(why.to_owned()));
     }
 
-    fn set(&self, state: Result<(), String>) {
+    fn set(&self, state: Result<String, String>) {
         let mut parts = self
             .readiness
             .parts
@@ -152,6 +157,11 @@ mod tests {
         assert_eq!(
             readiness.report(),
             (false, "kcp: 403 Forbidden\nrabbitmq: ok\n".into())
+        );
+        kcp.ready_but("slow");
+        assert_eq!(
+            readiness.report(),
+            (true, "kcp: ok, but slow\nrabbitmq: ok\n".into())
         );
     }
 }

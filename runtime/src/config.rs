@@ -3,7 +3,10 @@
 //! A variable is the key's path in upper case behind `ISC_`, levels parted by `__`: `ISC_AMQP__URL` sets
 //! `amqp.url`, `ISC_SERVICES_DIR` sets `servicesDir`.
 
-use std::path::{Path, PathBuf};
+use std::{
+    collections::HashMap,
+    path::{Path, PathBuf},
+};
 
 use config::{Config, Environment, File, FileFormat};
 use serde::de::DeserializeOwned;
@@ -17,7 +20,7 @@ pub enum ConfigError {
         /// The file.
         path: PathBuf,
         /// The cause.
-        source: config::ConfigError,
+        source: Box<config::ConfigError>,
     },
     /// A key is unknown, missing or of the wrong type.
     #[error("the configuration ({origin}) is wrong: {source}")]
@@ -25,7 +28,7 @@ pub enum ConfigError {
         /// Where it was read from.
         origin: String,
         /// The cause, with the key.
-        source: config::ConfigError,
+        source: Box<config::ConfigError>,
     },
     /// The values do not fit together.
     #[error("the configuration is wrong: {0}")]
@@ -37,7 +40,7 @@ pub enum ConfigError {
 /// # Errors
 /// See [`ConfigError`]; unknown keys are errors when `T` denies unknown fields.
 pub fn load<T: DeserializeOwned>(path: Option<&Path>) -> Result<T, ConfigError> {
-    load_from(path, std::env::vars().collect())
+    load_from(path, std::env::vars())
 }
 
 /// As [`load`], with the environment as an argument.
@@ -46,18 +49,18 @@ pub fn load<T: DeserializeOwned>(path: Option<&Path>) -> Result<T, ConfigError> 
 /// See [`ConfigError`].
 pub fn load_from<T: DeserializeOwned>(
     path: Option<&Path>,
-    env: std::collections::HashMap<String, String>,
+    env: impl IntoIterator<Item = (String, String)>,
 ) -> Result<T, ConfigError> {
-    let vars: Vec<_> = env
-        .keys()
-        .filter(|k| k.starts_with("ISC_"))
-        .cloned()
+    let env: HashMap<String, String> = env
+        .into_iter()
+        .filter(|(name, _)| name.starts_with("ISC_"))
         .collect();
+    let vars: Vec<String> = env.keys().cloned().collect();
     let mut builder = Config::builder();
     if let Some(path) = path {
         let text = std::fs::read_to_string(path).map_err(|e| ConfigError::File {
             path: path.to_owned(),
-            source: config::ConfigError::Foreign(Box::new(e)),
+            source: Box::new(config::ConfigError::Foreign(Box::new(e))),
         })?;
         builder = builder.add_source(File::from_str(&text, FileFormat::Yaml));
     }
@@ -66,14 +69,11 @@ pub fn load_from<T: DeserializeOwned>(
         .separator("__")
         .convert_case(config::Case::Camel)
         .try_parsing(true)
-        .source(Some(
-            env.into_iter()
-                .filter(|(k, _)| k.starts_with("ISC_"))
-                .collect(),
-        ));
+        .source(Some(env));
     let built = builder
         .add_source(environment)
         .build()
+        .map_err(Box::new)
         .map_err(|source| match path {
             Some(path) => ConfigError::File {
                 path: path.to_owned(),
@@ -86,6 +86,7 @@ pub fn load_from<T: DeserializeOwned>(
         })?;
     built
         .try_deserialize()
+        .map_err(Box::new)
         .map_err(|source| ConfigError::Invalid {
             origin: origin(path, &vars),
             source,
@@ -108,8 +109,6 @@ fn origin(path: Option<&Path>, vars: &[String]) -> String {
 
 #[cfg(test)]
 mod tests {
-    use std::collections::HashMap;
-
     use serde::Deserialize;
 
     use super::*;

@@ -1,0 +1,235 @@
+//! The supervisor: connect, run the session, rebuild, for ever.
+
+use std::{sync::Arc, time::Duration};
+
+use futures::{Stream, StreamExt as _};
+use lapin::{Connection, ConnectionProperties, Event};
+use tokio::{sync::watch, time::Instant};
+use tokio_util::sync::CancellationToken;
+
+use super::{Address, AmqpConfig, AmqpError, BrokerState, Link, within};
+use crate::{admin::Part, backoff::Backoff, nag::Nag};
+
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+const CLOSE_TIMEOUT: Duration = Duration::from_secs(2);
+/// What a session has for its last words once the connection is gone.
+const LAST_WORDS: Duration = Duration::from_secs(5);
+/// A connection that lived this long starts the back-off over.
+const STABLE: Duration = Duration::from_secs(10);
+/// Seconds of silence after which either side takes the other for dead.
+const HEARTBEAT_SECONDS: u16 = 20;
+/// The client's buffers are 32 frames each; tickets are small. Brokers refuse less than 8192.
+const FRAME_MAX: u32 = 16 * 1024;
+
+/// What runs on a connection. A closure `FnMut(Link) -> impl Future` is one too.
+pub trait Session: Send {
+    /// Builds everything it needs on a fresh link and works until the link breaks, a call on it fails,
+    /// or the caller shuts down.
+    fn run(&mut self, link: Link) -> impl Future<Output = Result<(), AmqpError>> + Send;
+}
+
+/// Owns the connection to the broker.
+#[derive(Debug)]
+pub struct Connector {
+    config: AmqpConfig,
+    name: String,
+    part: Part,
+    state: watch::Sender<BrokerState>,
+}
+
+// === impl Session ===
+
+impl<F, R> Session for F
+where
+    F: FnMut(Link) -> R + Send,
+    R: Future<Output = Result<(), AmqpError>> + Send,
+{
+    fn run(&mut self, link: Link) -> impl Future<Output = Result<(), AmqpError>> + Send {
+        self(link)
+    }
+}
+
+// === impl Connector ===
+
+impl Connector {
+    /// `name` is shown at the broker beside the connection; `part` is switched with its state.
+    #[must_use]
+    pub fn new(config: AmqpConfig, name: impl Into<String>, part: Part) -> Self {
+        Self {
+            config,
+            name: name.into(),
+            part,
+            state: watch::Sender::default(),
+        }
+    }
+
+    /// The broker's state as it changes, for metrics.
+    #[must_use]
+    pub fn state(&self) -> watch::Receiver<BrokerState> {
+        self.state.subscribe()
+    }
+
+    /// Connects and runs `session`, again and again with jittered pauses, until `shutdown`.
+    ///
+    /// The session gets a fresh [`Link`] each time and builds everything it needs on it. It returns when
+    /// [`Link::broken`] resolves (a few seconds later it is dropped), when any call on it fails, or when
+    /// the caller shuts down: `shutdown` alone does not interrupt it, so that it can drain.
+    pub async fn supervise(&self, shutdown: CancellationToken, mut session: impl Session) {
+        let mut backoff = Backoff::network();
+        let mut nag = Nag::new("RabbitMQ");
+        while !shutdown.is_cancelled() {
+            let attempt = shutdown.run_until_cancelled(self.connect()).await;
+            let Some(attempt) = attempt else { break };
+            let ended = match attempt {
+                Ok(connection) => {
+                    let since = Instant::now();
+                    let ended = self.live(connection, &mut session, &mut nag).await;
+                    if since.elapsed() >= STABLE {
+                        backoff.reset();
+                    }
+                    ended
+                }
+                Err(error) => Err(error),
+            };
+            if let Err(error) = ended {
+                self.down(&error.to_string());
+                nag.trouble(&error.to_string());
+            }
+            let pause = tokio::time::sleep(backoff.delay());
+            shutdown.run_until_cancelled(pause).await;
+        }
+        self.down("shut down");
+    }
+
+    fn down(&self, why: &str) {
+        self.part.not_ready(why);
+        self.state.send_replace(BrokerState::Down(why.to_owned()));
+    }
+
+    async fn connect(&self) -> Result<Connection, AmqpError> {
+        let address = self.config.address()?;
+        let mut uri = address.uri().clone();
+        uri.query.heartbeat.get_or_insert(HEARTBEAT_SECONDS);
+        uri.query.frame_max.get_or_insert(FRAME_MAX);
+        let properties =
+            ConnectionProperties::default().with_connection_name(self.name.as_str().into());
+        within(
+            CONNECT_TIMEOUT,
+            "connect",
+            Connection::connect_uri(uri, properties),
+        )
+        .await
+        .map_err(|error| at(&address, error))
+    }
+
+    async fn live(
+        &self,
+        connection: Connection,
+        session: &mut impl Session,
+        nag: &mut Nag,
+    ) -> Result<(), AmqpError> {
+        let connection = Arc::new(connection);
+        let mut events = std::pin::pin!(connection.events_listener());
+        self.up(nag);
+        let link = Link::new(connection.clone(), self.state.subscribe());
+        let mut running = std::pin::pin!(session.run(link));
+        let ended = tokio::select! {
+            biased;
+            ended = &mut running => ended,
+            lost = self.follow(&mut events, nag) => {
+                self.down(&lost.to_string());
+                // The session hears of it through its link; what hangs is dropped.
+                let _last_words = tokio::time::timeout(LAST_WORDS, &mut running).await;
+                Err(lost)
+            }
+        };
+        let close = connection.close(200, "done".into());
+        let _already_gone = within(CLOSE_TIMEOUT, "close", close).await;
+        ended
+    }
+
+    fn up(&self, nag: &mut Nag) {
+        nag.well();
+        self.part.ready();
+        self.state.send_replace(BrokerState::Up);
+    }
+
+    /// Follows a connection's events until one ends it. A failed channel counts as the end as well:
+    /// what was built on it is gone, and rebuilding all of it is the one way that is always right.
+    async fn follow(
+        &self,
+        events: &mut (impl Stream<Item = Event> + Unpin),
+        nag: &mut Nag,
+    ) -> AmqpError {
+        while let Some(event) = events.next().await {
+            match event {
+                Event::Error(error) => return AmqpError::Lost(error.to_string()),
+                Event::ConnectionBlocked(why) => {
+                    nag.trouble(&format!("the broker takes no messages: {why}"));
+                    self.part.ready_but(&format!("takes no messages: {why}"));
+                    self.state.send_replace(BrokerState::Blocked(why));
+                }
+                Event::ConnectionUnblocked => self.up(nag),
+                _ => {}
+            }
+        }
+        AmqpError::Lost("the connection has ended".into())
+    }
+}
+
+/// A refused connect says where it went.
+fn at(address: &Address, error: AmqpError) -> AmqpError {
+    match error {
+        AmqpError::Broker { source, .. } => AmqpError::Connect {
+            address: address.to_string(),
+            why: source.to_string(),
+        },
+        AmqpError::Timeout { after, .. } => AmqpError::Connect {
+            address: address.to_string(),
+            why: format!("no answer within {} s", after.as_secs()),
+        },
+        other => other,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::task::JoinSet;
+
+    use super::*;
+    use crate::admin::Readiness;
+
+    #[tokio::test]
+    async fn a_broker_that_is_not_there_is_waited_for_and_named() {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let port = listener.local_addr().unwrap().port();
+        drop(listener);
+        let config = AmqpConfig {
+            url: format!("amqp://isc:s3cret@127.0.0.1:{port}/%2f"),
+            ..AmqpConfig::default()
+        };
+        let readiness = Readiness::default();
+        let connector = Connector::new(config, "test", readiness.part("rabbitmq"));
+        let (mut state, shutdown) = (connector.state(), CancellationToken::new());
+        let mut tasks = JoinSet::new();
+        let token = shutdown.clone();
+        tasks.spawn(async move {
+            connector
+                .supervise(token, |link: Link| async move { Err(link.broken().await) })
+                .await;
+        });
+        let down = |state: &BrokerState| matches!(state, BrokerState::Down(_));
+        let waited = tokio::time::timeout(Duration::from_secs(5), state.wait_for(down)).await;
+        drop(waited.expect("the state changes").unwrap());
+        let (ready, text) = readiness.report();
+        assert!(
+            !ready && text.contains(&format!("amqp://isc@127.0.0.1:{port}/%2f")),
+            "{text}"
+        );
+        assert!(!text.contains("s3cret"));
+        shutdown.cancel();
+        tokio::time::timeout(Duration::from_secs(5), tasks.join_all())
+            .await
+            .expect("the supervisor ends with the shutdown");
+    }
+}

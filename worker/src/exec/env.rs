@@ -1,0 +1,82 @@
+//! The program's environment and command line.
+
+use std::{ffi::OsString, os::unix::ffi::OsStrExt as _, path::PathBuf, process::Stdio};
+
+use isc_runtime::services::Service;
+use tokio::process::Command;
+
+use super::dir::JobDir;
+use crate::executor::Job;
+
+/// The command, ready to be spawned: nothing of the worker's environment but `PATH` and what the
+/// service names.
+pub(super) fn command(service: &Service, job: &Job, dir: &JobDir) -> Command {
+    let exec = &service.file.exec;
+    let mut words = exec.command.iter();
+    let mut command = Command::new(program(service, words.next().map_or("", String::as_str)));
+    command
+        .args(words)
+        .current_dir(dir.work())
+        .env_clear()
+        .envs(std::env::var_os("PATH").map(|path| ("PATH", path)))
+        .env("HOME", dir.work())
+        .env("TMPDIR", dir.work())
+        .env("LANG", "C.UTF-8")
+        .envs(&exec.env)
+        .envs(exec.inherit_env.iter().filter_map(inherited))
+        .envs(contract(service, job, dir))
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .process_group(0);
+    command
+}
+
+fn inherited(name: &String) -> Option<(&String, OsString)> {
+    std::env::var_os(name).map(|value| (name, value))
+}
+
+/// A relative program with a slash starts at the service's file, not at the working directory.
+fn program(service: &Service, word: &str) -> PathBuf {
+    if word.contains('/') {
+        service.dir.join(word)
+    } else {
+        word.into()
+    }
+}
+
+/// The `ISC_*` variables. A value with a NUL byte cannot be passed on and could only come from a
+/// faulty watcher, since no name in Kubernetes has one; it is cut there.
+fn contract(
+    service: &Service,
+    job: &Job,
+    dir: &JobDir,
+) -> impl Iterator<Item = (&'static str, OsString)> {
+    let seconds = job.timeout.as_secs_f64().ceil();
+    [
+        ("ISC_PARAMS", dir.params().into_os_string()),
+        ("ISC_RESULT", dir.result().into_os_string()),
+        ("ISC_RESULT_MAX", job.result_max.to_string().into()),
+        ("ISC_PROGRESS", dir.progress().into_os_string()),
+        ("ISC_SERVICE", job.service.clone().into()),
+        ("ISC_SERVICE_DIR", service.dir.clone().into_os_string()),
+        ("ISC_UID", job.uid.clone().into()),
+        ("ISC_ATTEMPT", job.attempt.to_string().into()),
+        ("ISC_FAILED", job.failed.to_string().into()),
+        ("ISC_CLUSTER", job.cluster.clone().into()),
+        ("ISC_NAMESPACE", job.namespace.clone().into()),
+        ("ISC_NAME", job.name.clone().into()),
+        ("ISC_REQUESTER", job.requester.clone().into()),
+        ("ISC_IDEMPOTENCY_KEY", job.idempotency_key.clone().into()),
+        ("ISC_TIMEOUT_SECONDS", format!("{seconds:.0}").into()),
+    ]
+    .into_iter()
+    .map(|(name, value): (_, OsString)| (name, until_nul(value)))
+}
+
+fn until_nul(value: OsString) -> OsString {
+    match value.as_bytes().iter().position(|byte| *byte == 0) {
+        Some(nul) => std::ffi::OsStr::from_bytes(&value.as_bytes()[..nul]).to_owned(),
+        None => value,
+    }
+}

@@ -1,0 +1,57 @@
+//! The `exec` executor: a program per job, in a process group and a working directory of its own.
+//!
+//! Parameters reach the program as a file only, never as part of its command. Whatever way a job ends
+//! (by itself, timeout, stop, drop of its future), the same guard kills what is left of its group.
+
+mod dir;
+mod env;
+mod group;
+mod lines;
+mod outcome;
+mod output;
+mod progress;
+mod run;
+#[cfg(test)]
+mod tests;
+
+use std::{future::Future, path::PathBuf, pin::Pin};
+
+use isc_runtime::services::Service;
+
+use crate::executor::{Control, End, Executor, Job};
+pub(crate) use output::Output;
+
+/// Runs the program of one service.
+#[derive(Clone, Debug)]
+pub(crate) struct ExecExecutor {
+    service: Service,
+    work_dir: Option<PathBuf>,
+    output: Output,
+}
+
+// === impl ExecExecutor ===
+
+impl ExecExecutor {
+    /// `work_dir` is where the jobs' directories are made; `output` takes what they print.
+    pub(crate) fn new(service: Service, work_dir: Option<PathBuf>, output: Output) -> Self {
+        Self {
+            service,
+            work_dir,
+            output,
+        }
+    }
+}
+
+impl Executor for ExecExecutor {
+    fn run<'a>(
+        &'a self,
+        job: Job,
+        control: Control,
+    ) -> Pin<Box<dyn Future<Output = End> + Send + 'a>> {
+        Box::pin(async move {
+            match self.run_job(&job, control).await {
+                Ok(end) | Err(end) => end,
+            }
+        })
+    }
+}

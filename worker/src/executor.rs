@@ -1,0 +1,165 @@
+//! What an executor is.
+//!
+//! An executor runs one job to its end and says how it ended. It must stop when it is told to, must
+//! leave nothing running behind when its future ends or is dropped, and must not block the runtime.
+
+use std::{future::Future, pin::Pin, time::Duration};
+
+use isc_core::{ids::AttemptId, worker_session::Progress};
+use isc_proto::v1::FailureClass;
+use tokio::sync::{mpsc, watch};
+
+/// One attempt of one request, as its executor sees it.
+#[derive(Clone, Debug, Default)]
+pub struct Job {
+    /// The request's UID.
+    pub uid: String,
+    /// Counted from 1.
+    pub attempt: u32,
+    /// Attempts that failed before. UID and this number together name what runs outside.
+    pub failed: u32,
+    /// The service.
+    pub service: String,
+    /// A JSON object as text.
+    pub params_json: String,
+    /// How long it may run.
+    pub timeout: Duration,
+    /// The largest result, bytes.
+    pub result_max: usize,
+    /// The requester's workspace.
+    pub cluster: String,
+    /// The request's namespace.
+    pub namespace: String,
+    /// The request's name.
+    pub name: String,
+    /// Who asks.
+    pub requester: String,
+    /// The caller's own key, empty when it gave none.
+    pub idempotency_key: String,
+}
+
+/// How a job ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum End {
+    /// With a JSON object as text, or without a result.
+    Succeeded {
+        /// Empty when there is none.
+        result_json: String,
+    },
+    /// With a failure.
+    Failed(Failure),
+    /// Because it was told to stop.
+    Stopped,
+}
+
+/// Why a job failed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Failure {
+    /// Whether another try may help.
+    pub class: FailureClass,
+    /// A word of the closed list.
+    pub reason: &'static str,
+    /// For people.
+    pub message: String,
+}
+
+/// How urgently a job is to stop.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Stop {
+    /// Not at all.
+    #[default]
+    No,
+    /// It may take its grace.
+    Gently,
+    /// At once.
+    Now,
+}
+
+/// A job's connection to the worker.
+#[derive(Clone, Debug)]
+pub struct Control {
+    /// Rises when the job is to stop.
+    pub stop: watch::Receiver<Stop>,
+    /// Where progress goes.
+    pub reports: Reports,
+}
+
+/// Where a job's progress goes. Only the newest matters to the receiver.
+#[derive(Clone, Debug)]
+pub struct Reports {
+    id: AttemptId,
+    to: mpsc::Sender<(AttemptId, Progress)>,
+}
+
+/// Runs jobs of one service.
+pub trait Executor: Send + Sync + 'static {
+    /// Runs a job to its end.
+    ///
+    /// # Cancellation
+    /// Dropping the future kills the job at once.
+    fn run<'a>(
+        &'a self,
+        job: Job,
+        control: Control,
+    ) -> Pin<Box<dyn Future<Output = End> + Send + 'a>>;
+}
+
+// === impl End ===
+
+impl End {
+    /// A failure that another try does not help.
+    #[must_use]
+    pub fn permanent(reason: &'static str, message: impl Into<String>) -> Self {
+        Self::failed(FailureClass::Permanent, reason, message)
+    }
+
+    /// A failure.
+    #[must_use]
+    pub fn failed(class: FailureClass, reason: &'static str, message: impl Into<String>) -> Self {
+        Self::Failed(Failure {
+            class,
+            reason,
+            message: message.into(),
+        })
+    }
+
+    /// A word for labels.
+    #[must_use]
+    pub fn as_str(&self) -> &'static str {
+        match self {
+            Self::Succeeded { .. } => "succeeded",
+            Self::Failed(failure) => failure.reason,
+            Self::Stopped => "stopped",
+        }
+    }
+}
+
+// === impl Reports ===
+
+impl Reports {
+    /// Reports of one attempt.
+    #[must_use]
+    pub fn new(id: AttemptId, to: mpsc::Sender<(AttemptId, Progress)>) -> Self {
+        Self { id, to }
+    }
+
+    /// Hands one report on; waits while the receiver is behind.
+    pub async fn send(&self, progress: Progress) {
+        // Nobody listens any more: the job's future is about to be dropped.
+        let _gone = self.to.send((self.id.clone(), progress)).await;
+    }
+}
+
+// === impl Control ===
+
+impl Control {
+    /// Resolves when the job is to stop with more urgency than `known`. Pends for ever when it is not.
+    pub async fn stopped_beyond(&mut self, known: Stop) -> Stop {
+        let stop = self.stop.wait_for(|stop| *stop > known).await;
+        match stop.map(|stop| *stop) {
+            Ok(stop) => stop,
+            // Whoever could ask for it is gone; the job's future is dropped next.
+            Err(_) => std::future::pending().await,
+        }
+    }
+}

@@ -1,0 +1,188 @@
+//! The jobs that run: one task each, stopped by a switch, never leaving anything behind.
+//!
+//! A panic in a task is a failed job, not a dead worker.
+
+use std::{
+    collections::{BTreeMap, HashMap},
+    sync::Arc,
+};
+
+use isc_core::{ids::AttemptId, worker_session::Progress};
+use tokio::{
+    sync::{mpsc, watch},
+    task::{self, JoinError, JoinSet},
+};
+use tracing::Instrument as _;
+
+use crate::executor::{Control, End, Executor, Job, Reports, Stop};
+
+/// The executors of all services that this worker runs.
+pub(crate) type Executors = BTreeMap<String, Arc<dyn Executor>>;
+
+/// The running jobs.
+pub(crate) struct Jobs {
+    executors: Executors,
+    reports: mpsc::Sender<(AttemptId, Progress)>,
+    tasks: JoinSet<End>,
+    running: HashMap<task::Id, Running>,
+}
+
+struct Running {
+    id: AttemptId,
+    service: String,
+    stop: watch::Sender<Stop>,
+}
+
+/// A job that has ended.
+pub(crate) struct Ended {
+    pub(crate) id: AttemptId,
+    pub(crate) service: String,
+    pub(crate) end: End,
+}
+
+// === impl Jobs ===
+
+impl Jobs {
+    pub(crate) fn new(executors: Executors, reports: mpsc::Sender<(AttemptId, Progress)>) -> Self {
+        Self {
+            executors,
+            reports,
+            tasks: JoinSet::new(),
+            running: HashMap::new(),
+        }
+    }
+
+    pub(crate) fn start(&mut self, id: AttemptId, job: Job) {
+        let (stop, stopped) = watch::channel(Stop::No);
+        let control = Control {
+            stop: stopped,
+            reports: Reports::new(id.clone(), self.reports.clone()),
+        };
+        let service = job.service.clone();
+        let span = tracing::info_span!("job", uid = job.uid, attempt = job.attempt, service);
+        let executor = self.executors.get(&job.service).cloned();
+        let run = async move {
+            match executor {
+                Some(executor) => executor.run(job, control).await,
+                None => unknown_service(&job.service),
+            }
+        };
+        let handle = self.tasks.spawn(run.instrument(span));
+        let running = Running { id, service, stop };
+        self.running.insert(handle.id(), running);
+    }
+
+    /// Asks a job to end; one that has ended already is none to ask.
+    pub(crate) fn stop(&self, id: &AttemptId, how: Stop) {
+        for running in self.running.values().filter(|running| running.id == *id) {
+            running.urge(how);
+        }
+    }
+
+    pub(crate) fn stop_all(&self, how: Stop) {
+        self.running.values().for_each(|running| running.urge(how));
+    }
+
+    /// The next job that ends; pends for ever while none runs.
+    pub(crate) async fn ended(&mut self) -> Ended {
+        let Some(result) = self.tasks.join_next_with_id().await else {
+            return std::future::pending().await;
+        };
+        let (task, end) = match result {
+            Ok((task, end)) => (task, end),
+            Err(error) => (error.id(), crashed(error)),
+        };
+        let running = self.running.remove(&task);
+        let Running { id, service, .. } = running.expect("every task is entered when spawned");
+        Ended { id, service, end }
+    }
+}
+
+// === impl Running ===
+
+impl Running {
+    fn urge(&self, how: Stop) {
+        self.stop.send_if_modified(|stop| {
+            let more = how > *stop;
+            *stop = how.max(*stop);
+            more
+        });
+    }
+}
+
+fn unknown_service(service: &str) -> End {
+    End::permanent(
+        "UnknownService",
+        format!("this worker does not have the service {service}"),
+    )
+}
+
+fn crashed(error: JoinError) -> End {
+    let what = match error.try_into_panic() {
+        Ok(panic) => panic
+            .downcast_ref::<&str>()
+            .map(ToString::to_string)
+            .or_else(|| panic.downcast_ref::<String>().cloned())
+            .unwrap_or_default(),
+        Err(error) => error.to_string(),
+    };
+    tracing::error!("the handling of a job panicked: {what}");
+    End::permanent("JobFailed", "the worker failed while it handled the job")
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{future::Future, pin::Pin};
+
+    use isc_core::ids::Uid;
+
+    use super::*;
+
+    struct Panics;
+
+    impl Executor for Panics {
+        fn run<'a>(
+            &'a self,
+            _job: Job,
+            _control: Control,
+        ) -> Pin<Box<dyn Future<Output = End> + Send + 'a>> {
+            Box::pin(async { panic!("boom") })
+        }
+    }
+
+    async fn end_of(service: &str) -> End {
+        let executors = Executors::from([("panics".into(), Arc::new(Panics) as _)]);
+        let (reports, _kept) = mpsc::channel(1);
+        let mut jobs = Jobs::new(executors, reports);
+        let id = AttemptId {
+            uid: Uid::new("a"),
+            attempt: 1,
+        };
+        let job = Job {
+            service: service.into(),
+            ..Job::default()
+        };
+        jobs.start(id.clone(), job);
+        let ended = jobs.ended().await;
+        assert_eq!(ended.id, id);
+        ended.end
+    }
+
+    #[tokio::test]
+    async fn a_panic_is_a_failed_job_and_says_nothing_of_the_inside() {
+        let End::Failed(failure) = end_of("panics").await else {
+            panic!("a panic must be a failure");
+        };
+        assert_eq!(failure.reason, "JobFailed");
+        assert!(!failure.message.contains("boom"));
+    }
+
+    #[tokio::test]
+    async fn a_service_that_is_not_here_fails_by_name() {
+        let End::Failed(failure) = end_of("sing").await else {
+            panic!("it must fail");
+        };
+        assert_eq!(failure.reason, "UnknownService");
+        assert!(failure.message.contains("sing"));
+    }
+}

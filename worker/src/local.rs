@@ -1,0 +1,110 @@
+//! `isc-worker run`: a service on the spot, by the same executor, without kcp, broker or watcher.
+
+use std::{path::PathBuf, time::Duration};
+
+use anyhow::Context as _;
+use isc_core::{
+    ids::{AttemptId, Uid},
+    worker_session::Progress,
+};
+use isc_runtime::services::{Catalogue, Service};
+use tokio::sync::{mpsc, watch};
+use tokio_util::sync::CancellationToken;
+
+use crate::{
+    exec::{ExecExecutor, Output},
+    executor::{Control, End, Executor as _, Job, Reports, Stop},
+};
+
+/// What to run.
+#[derive(Clone, Debug, clap::Args)]
+pub(crate) struct RunArgs {
+    /// The service's name.
+    #[arg(long)]
+    service: String,
+    /// A file with the parameters, a JSON object. Default: {}.
+    #[arg(long)]
+    params: Option<PathBuf>,
+    /// The folder of the <name>.yaml files.
+    #[arg(long, default_value = "./services")]
+    services_dir: PathBuf,
+    /// How long it may take, in seconds. Default: the service's own.
+    #[arg(long)]
+    timeout: Option<u64>,
+}
+
+// === impl RunArgs ===
+
+impl RunArgs {
+    /// Runs the job. Progress and the job's output go to stderr.
+    ///
+    /// # Errors
+    /// What is wrong with the arguments; a job that fails is an [`End`].
+    pub(crate) async fn run(self, shutdown: CancellationToken) -> anyhow::Result<End> {
+        let catalogue = Catalogue::load(&self.services_dir)?;
+        let service = catalogue.get(&self.service).cloned().with_context(|| {
+            let names: Vec<_> = catalogue.iter().map(|s| s.name.as_str()).collect();
+            format!(
+                "no service `{}`; there is: {}",
+                self.service,
+                names.join(", ")
+            )
+        })?;
+        let job = self.job(&service)?;
+        let (stop, stopped) = watch::channel(Stop::No);
+        let (reports, mut progress) = mpsc::channel::<(AttemptId, Progress)>(16);
+        let id = AttemptId {
+            uid: Uid::new(&job.uid),
+            attempt: job.attempt,
+        };
+        let control = Control {
+            stop: stopped,
+            reports: Reports::new(id, reports),
+        };
+        let executor = ExecExecutor::new(service, None, Output::Stderr);
+        let mut running = executor.run(job, control);
+        loop {
+            tokio::select! {
+                biased;
+                Some((_, progress)) = progress.recv() => show(&progress),
+                end = &mut running => {
+                    while let Ok((_, progress)) = progress.try_recv() {
+                        show(&progress);
+                    }
+                    return Ok(end);
+                }
+                () = shutdown.cancelled(), if *stop.borrow() == Stop::No => {
+                    stop.send_replace(Stop::Gently);
+                }
+            }
+        }
+    }
+
+    fn job(&self, service: &Service) -> anyhow::Result<Job> {
+        let params_json = match &self.params {
+            None => String::new(),
+            Some(path) => std::fs::read_to_string(path)
+                .with_context(|| format!("cannot read the parameters {}", path.display()))?,
+        };
+        let seconds = self.timeout.unwrap_or(service.file.timeout_seconds);
+        anyhow::ensure!(seconds > 0, "`--timeout` must be at least 1");
+        Ok(Job {
+            uid: "local".into(),
+            attempt: 1,
+            failed: 0,
+            service: service.name.clone(),
+            params_json,
+            timeout: Duration::from_secs(seconds),
+            result_max: usize::try_from(service.file.result_max_bytes).unwrap_or(usize::MAX),
+            cluster: "local".into(),
+            namespace: "local".into(),
+            name: "local".into(),
+            requester: "local".into(),
+            idempotency_key: String::new(),
+        })
+    }
+}
+
+fn show(progress: &Progress) {
+    eprintln!("progress {:3} % {}", progress.percent, progress.message);
+}

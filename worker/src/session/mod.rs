@@ -1,0 +1,217 @@
+//! The session: one gRPC stream to the leading watcher, greeted again for ever.
+//!
+//! This task only connects and carries messages; what they mean is the agent's business. All addresses
+//! of the watcher's name are tried, since only the leader answers and a standby says UNAVAILABLE.
+
+mod outbox;
+mod watcher;
+
+use std::{net::SocketAddr, time::Duration};
+
+use isc_proto::{MESSAGE_MAX_BYTES, v1};
+use isc_runtime::{admin::Part, backoff::Backoff, nag::Nag};
+use tokio::{
+    sync::{mpsc, watch},
+    time::{Instant, timeout},
+};
+use tokio_util::sync::CancellationToken;
+use tonic::{Code, Streaming};
+
+pub(crate) use outbox::Outbox;
+pub(crate) use watcher::{Watcher, WatcherError};
+
+/// How long the watcher may take to answer a greeting.
+const GREETING_TIMEOUT: Duration = Duration::from_secs(10);
+/// A stream that lived this long starts the back-off over.
+const STABLE: Duration = Duration::from_secs(10);
+
+/// What the session tells the agent, in order.
+#[derive(Debug)]
+pub(crate) enum FromSession {
+    /// A stream is about to be opened. The agent puts its greeting into the outbox; it ends the stream
+    /// by cancelling the token or dropping the outbox.
+    Opening {
+        outbox: Outbox,
+        stream: CancellationToken,
+    },
+    /// The watcher said something.
+    Message(Box<v1::WatcherMessage>),
+    /// The stream is over.
+    Closed,
+}
+
+/// What a session task needs.
+pub(crate) struct Session {
+    pub(crate) watcher: Watcher,
+    pub(crate) agent: mpsc::Sender<FromSession>,
+    /// Whether the agent may greet.
+    pub(crate) may_greet: watch::Receiver<bool>,
+    pub(crate) part: Part,
+}
+
+/// Why a stream ended or never was.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum StreamError {
+    #[error("{0}")]
+    Watcher(#[from] WatcherError),
+    #[error("{address}: no answer to the greeting within {} s", GREETING_TIMEOUT.as_secs())]
+    Silent { address: String },
+    #[error("{address}: {} ({code:?})", if message.is_empty() { "refused" } else { message })]
+    Status {
+        address: String,
+        code: Code,
+        message: String,
+    },
+    #[error("{address}: the stream has ended")]
+    Ended { address: String },
+    #[error("the agent has ended")]
+    Agent,
+}
+
+// === impl Session ===
+
+impl Session {
+    /// Runs until `shutdown`.
+    pub(crate) async fn run(mut self, shutdown: CancellationToken) {
+        let mut backoff = Backoff::network();
+        let mut nag = Nag::new("the watcher");
+        while !shutdown.is_cancelled() {
+            let since = Instant::now();
+            let round = shutdown.run_until_cancelled(self.round(&mut nag)).await;
+            let Some(trouble) = round else { break };
+            self.part.not_ready(&trouble.to_string());
+            nag.trouble(&trouble.to_string());
+            if since.elapsed() >= STABLE {
+                backoff.reset();
+            }
+            let pause = tokio::time::sleep(backoff.delay());
+            shutdown.run_until_cancelled(pause).await;
+        }
+    }
+
+    async fn round(&mut self, nag: &mut Nag) -> StreamError {
+        match self.watcher.resolve().await {
+            Ok(addresses) => self.try_all(addresses, nag).await,
+            Err(error) => error.into(),
+        }
+    }
+
+    /// Tries every address once; the first that answers is followed to its stream's end.
+    pub(crate) async fn try_all(
+        &mut self,
+        addresses: Vec<SocketAddr>,
+        nag: &mut Nag,
+    ) -> StreamError {
+        let mut trouble = None;
+        for address in addresses {
+            match self.stream(address, nag).await {
+                // The first trouble that is more than "I am a standby" is what people need to see.
+                Err(error) if trouble.is_none() || !error.is_standby() => trouble = Some(error),
+                Err(_) => {}
+                Ok(ended) => return ended,
+            }
+        }
+        trouble.unwrap_or(StreamError::Ended {
+            address: self.watcher.to_string(),
+        })
+    }
+
+    /// One stream. `Ok` when it was welcomed and has ended since, with the reason.
+    async fn stream(
+        &mut self,
+        address: SocketAddr,
+        nag: &mut Nag,
+    ) -> Result<StreamError, StreamError> {
+        let mut client = self.watcher.connect(address).await?;
+        let may_greet = self.may_greet.wait_for(|may| *may).await;
+        drop(may_greet.map_err(|_| StreamError::Agent)?);
+        let (outbox, requests) = outbox::pair();
+        let stream = CancellationToken::new();
+        self.tell(FromSession::Opening {
+            outbox,
+            stream: stream.clone(),
+        })
+        .await?;
+        let opened = timeout(GREETING_TIMEOUT, async {
+            let mut answers = client.session(requests).await?.into_inner();
+            let first = answers.message().await?;
+            Ok((answers, first))
+        });
+        let ended = match stream.run_until_cancelled(opened).await {
+            Some(Ok(Ok((answers, Some(first))))) => {
+                nag.well();
+                Ok(self
+                    .follow(&address.to_string(), answers, first, &stream)
+                    .await)
+            }
+            Some(Ok(Err(status))) => Err(status_error(&address.to_string(), &status)),
+            Some(Err(_)) => Err(StreamError::Silent {
+                address: address.to_string(),
+            }),
+            Some(Ok(Ok((_, None)))) | None => Err(StreamError::Ended {
+                address: address.to_string(),
+            }),
+        };
+        self.tell(FromSession::Closed).await?;
+        ended
+    }
+
+    async fn follow(
+        &self,
+        address: &str,
+        mut answers: Streaming<v1::WatcherMessage>,
+        first: v1::WatcherMessage,
+        stream: &CancellationToken,
+    ) -> StreamError {
+        let mut next = first;
+        loop {
+            if let Err(gone) = self.tell(FromSession::Message(Box::new(next))).await {
+                return gone;
+            }
+            next = match stream.run_until_cancelled(answers.message()).await {
+                Some(Ok(Some(message))) => message,
+                Some(Err(status)) => return status_error(address, &status),
+                Some(Ok(None)) | None => {
+                    return StreamError::Ended {
+                        address: address.to_owned(),
+                    };
+                }
+            };
+        }
+    }
+
+    async fn tell(&self, what: FromSession) -> Result<(), StreamError> {
+        self.agent.send(what).await.map_err(|_| StreamError::Agent)
+    }
+}
+
+// === impl StreamError ===
+
+impl StreamError {
+    fn is_standby(&self) -> bool {
+        matches!(
+            self,
+            Self::Status {
+                code: Code::Unavailable,
+                ..
+            }
+        )
+    }
+}
+
+fn status_error(address: &str, status: &tonic::Status) -> StreamError {
+    StreamError::Status {
+        address: address.to_owned(),
+        code: status.code(),
+        message: status.message().to_owned(),
+    }
+}
+
+/// The client of one address, with explicit limits.
+fn client(channel: tonic::transport::Channel) -> Client {
+    v1::workers_client::WorkersClient::new(channel)
+        .max_decoding_message_size(MESSAGE_MAX_BYTES)
+        .max_encoding_message_size(MESSAGE_MAX_BYTES)
+}
+
+type Client = v1::workers_client::WorkersClient<tonic::transport::Channel>;
