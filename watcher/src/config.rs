@@ -1,0 +1,282 @@
+//! The watcher's configuration file, with its defaults and rules.
+
+use std::{net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
+
+use isc_core::{
+    admit::{Catalogue, ServiceLimits},
+    engine,
+    writes::Pace,
+};
+use isc_runtime::{amqp::AmqpConfig, config::ConfigError, services, telemetry::LogConfig};
+use serde::Deserialize;
+
+/// The whole configuration. Every key but `servicesDir` has a default.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct WatcherConfig {
+    /// The name of this ISC instance, a DNS label of at most 40 characters. Default `isc`.
+    #[serde(default = "default_instance")]
+    pub instance: String,
+    /// The folder of the `<name>.yaml` files.
+    pub services_dir: PathBuf,
+    /// Where requests come from.
+    #[serde(default)]
+    pub kcp: KcpConfig,
+    /// The broker. `prefix` defaults to the instance's name.
+    #[serde(default)]
+    pub amqp: AmqpConfig,
+    /// Where workers connect.
+    #[serde(default)]
+    pub grpc: GrpcConfig,
+    /// Health and metrics.
+    #[serde(default)]
+    pub admin: AdminConfig,
+    /// How eager status writes are.
+    #[serde(default)]
+    pub status: StatusConfig,
+    /// How long a silent worker is believed to live.
+    #[serde(default)]
+    pub lease: LeaseConfig,
+    /// Unclaimed tickets per service in the broker. Default 64.
+    #[serde(default = "default_window")]
+    pub window: usize,
+    /// So many attempts lost with their workers are tried again; the next loss fails the request.
+    /// Default 3.
+    #[serde(default = "default_lost_max")]
+    pub lost_max: u32,
+    /// The longest time that the last writes may take at the end, seconds. Default 15.
+    #[serde(default = "default_drain")]
+    pub drain_seconds: u64,
+    /// Logging.
+    #[serde(default)]
+    pub log: LogConfig,
+}
+
+/// The `kcp` section.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+pub struct KcpConfig {
+    /// The name of the `APIExportEndpointSlice` in the workspace that KUBECONFIG points at. kcp gives it
+    /// the export's name. Default `internal.services`.
+    pub endpoint_slice: String,
+    /// How long the requests of an endpoint that vanished from the slice are kept, seconds. Default 300.
+    pub suspect_seconds: u64,
+}
+
+/// The `grpc` section.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+pub struct GrpcConfig {
+    /// Default `0.0.0.0:7443`.
+    pub listen: SocketAddr,
+}
+
+/// The `admin` section.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+pub struct AdminConfig {
+    /// Default `0.0.0.0:8080`.
+    pub listen: SocketAddr,
+}
+
+/// The `status` section.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+pub struct StatusConfig {
+    /// A live state is written that long after it changed, so that a short request costs one write,
+    /// milliseconds. Default 750.
+    pub first_write_delay_ms: u64,
+    /// The least time between two writes of one live request, milliseconds. Default 2000.
+    pub min_interval_ms: u64,
+    /// Writes at once, per endpoint. Default 16: more make kcp no faster.
+    pub parallel_writes: usize,
+}
+
+/// The `lease` section.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+pub struct LeaseConfig {
+    /// The worker's lease, seconds. Default 30.
+    pub seconds: u64,
+    /// How often a worker says that it lives, seconds. Default 10.
+    pub heartbeat_seconds: u64,
+}
+
+/// No claim is granted while more ends than this wait for their write: an API server that is away costs
+/// waiting, not memory.
+const BACKLOG_MAX: usize = 4096;
+
+fn default_instance() -> String {
+    "isc".into()
+}
+
+fn default_window() -> usize {
+    64
+}
+
+fn default_lost_max() -> u32 {
+    3
+}
+
+fn default_drain() -> u64 {
+    15
+}
+
+impl Default for KcpConfig {
+    fn default() -> Self {
+        Self {
+            endpoint_slice: isc_core::api::GROUP.into(),
+            suspect_seconds: 300,
+        }
+    }
+}
+
+impl Default for GrpcConfig {
+    fn default() -> Self {
+        Self {
+            listen: SocketAddr::from(([0, 0, 0, 0], 7443)),
+        }
+    }
+}
+
+impl Default for AdminConfig {
+    fn default() -> Self {
+        Self {
+            listen: SocketAddr::from(([0, 0, 0, 0], 8080)),
+        }
+    }
+}
+
+impl Default for StatusConfig {
+    fn default() -> Self {
+        Self {
+            first_write_delay_ms: 750,
+            min_interval_ms: 2000,
+            parallel_writes: 16,
+        }
+    }
+}
+
+impl Default for LeaseConfig {
+    fn default() -> Self {
+        Self {
+            seconds: 30,
+            heartbeat_seconds: 10,
+        }
+    }
+}
+
+// === impl WatcherConfig ===
+
+impl WatcherConfig {
+    /// Checks the rules that types cannot express.
+    ///
+    /// # Errors
+    /// The first broken rule, with its key.
+    pub fn check(&self) -> Result<(), ConfigError> {
+        let rule = |text: &str| Err(ConfigError::Rule(text.into()));
+        if !services::is_dns_label(&self.instance) || self.instance.len() > 40 {
+            return rule(
+                "`instance` must be a DNS label (a-z, 0-9 and -) of at most 40 characters",
+            );
+        }
+        if self.lease.heartbeat_seconds == 0
+            || self.lease.seconds < 2 * self.lease.heartbeat_seconds
+        {
+            return rule(
+                "`lease.seconds` must be at least twice `lease.heartbeatSeconds`, which must be at least 1",
+            );
+        }
+        if self.status.parallel_writes == 0 {
+            return rule("`status.parallelWrites` must be at least 1");
+        }
+        if self.window == 0 {
+            return rule("`window` must be at least 1");
+        }
+        Ok(())
+    }
+
+    /// What the engine needs of it.
+    #[must_use]
+    pub fn engine(&self, catalogue: &services::Catalogue) -> engine::Config {
+        engine::Config {
+            instance: self.instance.as_str().into(),
+            lease: Duration::from_secs(self.lease.seconds),
+            heartbeat: Duration::from_secs(self.lease.heartbeat_seconds),
+            window: self.window,
+            lost_max: self.lost_max,
+            pace: Pace {
+                first_delay: Duration::from_millis(self.status.first_write_delay_ms),
+                min_interval: Duration::from_millis(self.status.min_interval_ms),
+                parallel: self.status.parallel_writes,
+            },
+            suspect: Duration::from_secs(self.kcp.suspect_seconds),
+            backlog_max: BACKLOG_MAX,
+            catalogue: limits(catalogue),
+        }
+    }
+}
+
+fn limits(catalogue: &services::Catalogue) -> Catalogue {
+    let limits = |service: &services::Service| ServiceLimits {
+        timeout: Duration::from_secs(service.file.timeout_seconds),
+        max_timeout: Duration::from_secs(service.file.max_timeout()),
+        result_max_bytes: service.file.result_max_bytes,
+    };
+    catalogue
+        .iter()
+        .map(|service| (Arc::from(service.name.as_str()), limits(service)))
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(yaml: &str) -> Result<WatcherConfig, ConfigError> {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        std::fs::write(file.path(), yaml).unwrap();
+        let config: WatcherConfig = isc_runtime::config::load_from(Some(file.path()), [])?;
+        config.check()?;
+        Ok(config)
+    }
+
+    #[test]
+    fn one_key_is_enough() {
+        let config = read("servicesDir: services").unwrap();
+        assert_eq!(
+            (
+                config.instance.as_str(),
+                config.lease.seconds,
+                config.window
+            ),
+            ("isc", 30, 64)
+        );
+        assert_eq!(config.kcp.endpoint_slice, "internal.services");
+    }
+
+    #[test]
+    fn rules_name_their_key() {
+        for (yaml, key) in [
+            ("{servicesDir: s, instance: Big}", "instance"),
+            (
+                "{servicesDir: s, lease: {seconds: 10, heartbeatSeconds: 9}}",
+                "lease.seconds",
+            ),
+            (
+                "{servicesDir: s, status: {parallelWrites: 0}}",
+                "parallelWrites",
+            ),
+            (
+                "{servicesDir: s, status: {paralelWrites: 1}}",
+                "paralelWrites",
+            ),
+            ("{servicesDir: s, window: 0}", "window"),
+            ("{servicesDir: s, grpc: {listen: nowhere}}", "listen"),
+            ("instance: isc", "servicesDir"),
+        ] {
+            let error = read(yaml).unwrap_err().to_string();
+            assert!(error.contains(key), "{yaml}: {error}");
+        }
+    }
+}

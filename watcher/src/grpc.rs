@@ -1,0 +1,211 @@
+//! The gRPC edge: one stream per worker, its messages turned into events and back.
+
+use std::{
+    pin::Pin,
+    sync::atomic::{AtomicU64, Ordering},
+    task::{Context, Poll},
+    time::Duration,
+};
+
+use futures::Stream;
+use isc_core::{engine::Event, ids::SessionId};
+use isc_proto::{
+    MESSAGE_MAX_BYTES,
+    v1::{
+        WatcherMessage, WorkerMessage,
+        workers_server::{Workers, WorkersServer},
+    },
+};
+use tokio::{net::TcpListener, sync::mpsc};
+use tokio_util::{
+    sync::{CancellationToken, DropGuard},
+    task::TaskTracker,
+};
+use tonic::{
+    Request, Response, Status, Streaming,
+    transport::{Server, server::TcpIncoming},
+};
+
+use crate::{convert, engine::Input};
+
+/// Messages that wait for a worker. A worker that is so far behind is better greeted anew.
+const QUEUE: usize = 1024;
+/// A stream that does not greet in time is closed.
+const HELLO_TIMEOUT: Duration = Duration::from_secs(10);
+/// HTTP/2 pings find a dead peer behind a quiet connection.
+const KEEPALIVE: (Duration, Duration) = (Duration::from_secs(20), Duration::from_secs(10));
+
+/// What a worker's stream carries, or how it ends.
+pub(crate) type Outgoing = Result<WatcherMessage, Status>;
+
+/// The `Workers` service.
+pub(crate) struct Service {
+    inputs: mpsc::Sender<Input>,
+    beats: mpsc::Sender<Event>,
+    next: AtomicU64,
+    readers: TaskTracker,
+    stop: CancellationToken,
+}
+
+/// The stream to a worker. The engine holds the only lasting sender: dropping it ends the stream.
+pub(crate) struct SessionStream {
+    messages: mpsc::Receiver<Outgoing>,
+    _reader_ends_with_it: DropGuard,
+}
+
+/// Reads one worker's stream.
+struct Reader {
+    session: SessionId,
+    inputs: mpsc::Sender<Input>,
+    beats: mpsc::Sender<Event>,
+}
+
+// === impl Service ===
+
+impl Service {
+    /// A service that feeds the engine; it ends when `stop` is cancelled.
+    #[must_use]
+    pub(crate) fn new(
+        inputs: mpsc::Sender<Input>,
+        beats: mpsc::Sender<Event>,
+        stop: CancellationToken,
+    ) -> Self {
+        Self {
+            inputs,
+            beats,
+            next: AtomicU64::new(1),
+            readers: TaskTracker::new(),
+            stop,
+        }
+    }
+
+    /// Serves until cancelled.
+    ///
+    /// # Errors
+    /// When the listener fails.
+    pub(crate) async fn serve(self, listener: TcpListener) -> Result<(), tonic::transport::Error> {
+        let (stop, readers) = (self.stop.clone(), self.readers.clone());
+        let service = WorkersServer::new(self)
+            .max_decoding_message_size(MESSAGE_MAX_BYTES)
+            .max_encoding_message_size(MESSAGE_MAX_BYTES);
+        let incoming = TcpIncoming::from(listener).with_nodelay(Some(true));
+        let ended = Server::builder()
+            .http2_keepalive_interval(Some(KEEPALIVE.0))
+            .http2_keepalive_timeout(Some(KEEPALIVE.1))
+            .add_service(service)
+            .serve_with_incoming_shutdown(incoming, stop.cancelled_owned())
+            .await;
+        readers.close();
+        readers.wait().await;
+        ended
+    }
+}
+
+#[tonic::async_trait]
+impl Workers for Service {
+    type SessionStream = SessionStream;
+
+    async fn session(
+        &self,
+        request: Request<Streaming<WorkerMessage>>,
+    ) -> Result<Response<Self::SessionStream>, Status> {
+        let session = SessionId(self.next.fetch_add(1, Ordering::Relaxed));
+        let (sender, messages) = mpsc::channel(QUEUE);
+        let ended = self.stop.child_token();
+        let stream = SessionStream {
+            messages,
+            _reader_ends_with_it: ended.clone().drop_guard(),
+        };
+        let reader = Reader {
+            session,
+            inputs: self.inputs.clone(),
+            beats: self.beats.clone(),
+        };
+        self.readers
+            .spawn(reader.run(request.into_inner(), sender, ended));
+        Ok(Response::new(stream))
+    }
+}
+
+// === impl SessionStream ===
+
+impl Stream for SessionStream {
+    type Item = Outgoing;
+
+    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Outgoing>> {
+        self.messages.poll_recv(cx)
+    }
+}
+
+// === impl Reader ===
+
+impl Reader {
+    async fn run(
+        self,
+        messages: Streaming<WorkerMessage>,
+        sender: mpsc::Sender<Outgoing>,
+        ended: CancellationToken,
+    ) {
+        let weak = sender.downgrade();
+        let read = ended.run_until_cancelled(self.read(messages, sender)).await;
+        if let Some(Err(status)) = read {
+            tracing::warn!(
+                session = self.session.0,
+                "a worker's stream ended: {}",
+                status.message()
+            );
+            if let Some(sender) = weak.upgrade() {
+                // Only fails when the peer is gone or far behind.
+                let _gone = sender.try_send(Err(status));
+            }
+        }
+        // Only fails when the engine has ended.
+        let _ended = self
+            .inputs
+            .send(Input::Event(Event::SessionClosed(self.session)))
+            .await;
+    }
+
+    async fn read(
+        &self,
+        mut messages: Streaming<WorkerMessage>,
+        sender: mpsc::Sender<Outgoing>,
+    ) -> Result<(), Status> {
+        let first = tokio::time::timeout(HELLO_TIMEOUT, messages.message())
+            .await
+            .map_err(|_| Status::deadline_exceeded("no Hello in time"))??;
+        let Some(first) = first else { return Ok(()) };
+        let hello = match convert::hello(first) {
+            Ok(hello) => hello,
+            Err(error) => {
+                let status = Status::failed_precondition(error.to_string());
+                let _gone = sender.try_send(Err(status.clone()));
+                return Err(status);
+            }
+        };
+        tracing::info!(
+            session = self.session.0, worker = %hello.holder.worker, slots = hello.slots,
+            running = hello.running.len(), "a worker greeted"
+        );
+        self.feed(Input::Open(self.session, hello, sender)).await?;
+        while let Some(message) = messages.message().await? {
+            let event = convert::event(self.session, message)
+                .map_err(|error| Status::invalid_argument(error.to_string()))?;
+            match event {
+                Event::Heartbeat { .. } => {
+                    self.beats.send(event).await.map_err(|_| shutting_down())?
+                }
+                event => self.feed(Input::Event(event)).await?,
+            }
+        }
+        Ok(())
+    }
+
+    async fn feed(&self, input: Input) -> Result<(), Status> {
+        self.inputs.send(input).await.map_err(|_| shutting_down())
+    }
+}
+
+fn shutting_down() -> Status {
+    Status::unavailable("the watcher is shutting down")
+}

@@ -1,0 +1,267 @@
+//! The watcher's metrics. Label sets are closed; gauges come from the engine's state.
+
+use std::{
+    sync::{Mutex, PoisonError},
+    time::Duration,
+};
+
+use isc_core::{
+    api::Phase,
+    engine::{Measure, Snapshot},
+    writes::Urgency,
+};
+use prometheus_client::{
+    encoding::EncodeLabelSet,
+    metrics::{counter::Counter, family::Family, gauge::Gauge, histogram::Histogram},
+    registry::{Registry, Unit},
+};
+
+/// Bucket bounds for everything that is measured in seconds: 5 ms to about 1.5 hours.
+const SECONDS: [f64; 17] = [
+    0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0, 900.0,
+    1800.0, 5400.0,
+];
+
+/// Every metric of the watcher.
+#[derive(Debug)]
+pub(crate) struct Metrics {
+    /// Status writes, by what they wrote and how they ended.
+    pub(crate) status_writes: Family<WriteLabel, Counter>,
+    /// Tickets, by what became of them.
+    pub(crate) tickets: Family<ResultLabel, Counter>,
+    /// The broker is connected (1) or not (0).
+    pub(crate) broker_connected: Gauge,
+    claims: Family<ResultLabel, Counter>,
+    ignored: Family<ReasonLabel, Counter>,
+    finished: Family<ReasonLabel, Counter>,
+    dropped: Family<ReasonLabel, Counter>,
+    requests: Family<PhaseLabel, Gauge>,
+    sessions: Gauge,
+    slots: Family<SlotLabel, Gauge>,
+    endpoints: Gauge,
+    backlog: Gauge,
+    queue: Histogram,
+    run: Histogram,
+    total: Histogram,
+    last: Mutex<Option<Snapshot>>,
+}
+
+/// `kind` and `result` of a status write.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub(crate) struct WriteLabel {
+    kind: &'static str,
+    result: &'static str,
+}
+
+/// `result` of a claim or ticket.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub(crate) struct ResultLabel {
+    /// The word.
+    pub(crate) result: &'static str,
+}
+
+/// `reason` of something ignored or finished.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct ReasonLabel {
+    reason: &'static str,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct PhaseLabel {
+    phase: &'static str,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct SlotLabel {
+    state: &'static str,
+}
+
+// === impl WriteLabel ===
+
+impl WriteLabel {
+    /// The label of a write.
+    #[must_use]
+    pub(crate) fn new(urgency: Urgency, result: &'static str) -> Self {
+        let kind = match urgency {
+            Urgency::Now => "end",
+            Urgency::Live => "live",
+        };
+        Self { kind, result }
+    }
+}
+
+// === impl Metrics ===
+
+impl Metrics {
+    /// Registers all metrics.
+    #[must_use]
+    pub(crate) fn new(registry: &mut Registry) -> Self {
+        let metrics = Self {
+            status_writes: Family::default(),
+            tickets: Family::default(),
+            broker_connected: Gauge::default(),
+            claims: Family::default(),
+            ignored: Family::default(),
+            finished: Family::default(),
+            dropped: Family::default(),
+            requests: Family::default(),
+            sessions: Gauge::default(),
+            slots: Family::default(),
+            endpoints: Gauge::default(),
+            backlog: Gauge::default(),
+            queue: Histogram::new(SECONDS),
+            run: Histogram::new(SECONDS),
+            total: Histogram::new(SECONDS),
+            last: Mutex::default(),
+        };
+        metrics.register(registry);
+        metrics
+    }
+
+    fn register(&self, root: &mut Registry) {
+        let r = root.sub_registry_with_prefix("isc");
+        r.register(
+            "status_writes",
+            "Status writes by kind and result",
+            self.status_writes.clone(),
+        );
+        r.register(
+            "tickets",
+            "Tickets by what became of them",
+            self.tickets.clone(),
+        );
+        r.register("claims", "Claims by answer", self.claims.clone());
+        r.register(
+            "ignored",
+            "Events that changed nothing, by reason",
+            self.ignored.clone(),
+        );
+        r.register(
+            "dropped",
+            "Things dropped because nobody could take them",
+            self.dropped.clone(),
+        );
+        r.register(
+            "requests_finished",
+            "Requests that ended, by reason",
+            self.finished.clone(),
+        );
+        r.register(
+            "requests",
+            "Requests by phase; Finished are those whose end is written",
+            self.requests.clone(),
+        );
+        r.register("sessions", "Connected workers", self.sessions.clone());
+        r.register(
+            "slots",
+            "Slots of the connected workers",
+            self.slots.clone(),
+        );
+        r.register(
+            "endpoints",
+            "Endpoints that are watched",
+            self.endpoints.clone(),
+        );
+        r.register(
+            "status_backlog",
+            "Requests that wait for a status write",
+            self.backlog.clone(),
+        );
+        r.register(
+            "broker_connected",
+            "Whether the broker is connected",
+            self.broker_connected.clone(),
+        );
+        let s = Unit::Seconds;
+        r.register_with_unit(
+            "queue",
+            "From accepted to started",
+            s.clone(),
+            self.queue.clone(),
+        );
+        r.register_with_unit("run", "From started to ended", s.clone(), self.run.clone());
+        r.register_with_unit("total", "From accepted to ended", s, self.total.clone());
+    }
+
+    /// Counts or measures something that the engine told.
+    pub(crate) fn measure(&self, measure: &Measure) {
+        match measure {
+            Measure::Ignored(reason) => {
+                self.ignored.get_or_create(&ReasonLabel { reason }).inc();
+            }
+            Measure::Claim(result) => {
+                self.claims.get_or_create(&ResultLabel { result }).inc();
+            }
+            Measure::Finished {
+                reason,
+                queued,
+                ran,
+                total,
+                ..
+            } => {
+                self.finished
+                    .get_or_create(&ReasonLabel {
+                        reason: reason.as_str(),
+                    })
+                    .inc();
+                for (time, histogram) in [
+                    (queued, &self.queue),
+                    (ran, &self.run),
+                    (total, &self.total),
+                ] {
+                    histogram_of(histogram, *time);
+                }
+            }
+        }
+    }
+
+    /// Counts a thing that was dropped.
+    pub(crate) fn dropped(&self, reason: &'static str) {
+        self.dropped.get_or_create(&ReasonLabel { reason }).inc();
+    }
+
+    /// Sets the gauges.
+    pub(crate) fn show(&self, snapshot: Snapshot) {
+        let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
+        if last.as_ref() == Some(&snapshot) {
+            return;
+        }
+        let count = |n: usize| i64::try_from(n).unwrap_or(i64::MAX);
+        for (phase, name) in PHASES {
+            let n = snapshot.phases.get(&phase).copied().unwrap_or_default();
+            self.requests
+                .get_or_create(&PhaseLabel { phase: name })
+                .set(count(n));
+        }
+        self.requests
+            .get_or_create(&PhaseLabel { phase: "Finished" })
+            .set(count(snapshot.finished));
+        self.sessions.set(count(snapshot.sessions));
+        self.slots
+            .get_or_create(&SlotLabel { state: "all" })
+            .set(snapshot.slots.into());
+        self.slots
+            .get_or_create(&SlotLabel { state: "free" })
+            .set(snapshot.free.into());
+        self.endpoints.set(count(snapshot.endpoints));
+        self.backlog.set(count(snapshot.backlog));
+        *last = Some(snapshot);
+    }
+}
+
+/// The phases that a request can be in before its end is written.
+const PHASES: [(Phase, &str); 7] = [
+    (Phase::Queued, "Queued"),
+    (Phase::Running, "Running"),
+    (Phase::Cancelling, "Cancelling"),
+    (Phase::Succeeded, "Succeeded"),
+    (Phase::Failed, "Failed"),
+    (Phase::Rejected, "Rejected"),
+    (Phase::Cancelled, "Cancelled"),
+];
+
+fn histogram_of(histogram: &Histogram, time: Option<Duration>) {
+    if let Some(time) = time {
+        histogram.observe(time.as_secs_f64());
+    }
+}
