@@ -1,1 +1,26 @@
-//! x
+//! What the end-to-end tests, the demo and the benchmark share: a real kcp and a real RabbitMQ on
+//! loopback, workspaces with the API bound, real `isc-watcher` and `isc-worker` processes.
+//!
+//! It knows the product from outside only: its binaries, its manifests, its API and its metrics.
+
+pub mod environment;
+pub mod identity;
+pub mod isc;
+pub mod manifests;
+pub mod metrics;
+pub mod net;
+pub mod process;
+pub mod provider;
+pub mod scene;
+pub mod servers;
+pub mod team;
+pub mod wait;
+
+pub use environment::Environment;
+pub use identity::Who;
+pub use isc::{Watcher, Worker};
+pub use metrics::Metrics;
+pub use process::Process;
+pub use provider::Provider;
+pub use scene::Scene;
+pub use team::Team;

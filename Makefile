@@ -1,0 +1,52 @@
+# The one entry for every habit; the work is done in scripts/ and by isc-dev (tests/src/bin/isc-dev).
+
+.PHONY: help demo up down status test test-quick lint fmt gen bench-latency build setup clean
+.DEFAULT_GOAL := help
+
+RELEASE_BUILD := cargo build --release -p isc-watcher -p isc-worker -p isc-tests --bins
+ISC_DEV := target/release/isc-dev
+
+help: ## what there is
+	@sed -nE 's/^([a-z-]+):.*## (.*)/  make \1\t\2/p' Makefile | expand -t 24
+
+demo: setup ## everything from nothing: real requests of two teams, results verified, nothing left running
+	@echo "==> building (release)" && $(RELEASE_BUILD)
+	@$(ISC_DEV) demo
+
+up: setup ## the demo's surroundings, kept running; prints what to try
+	@echo "==> building (release)" && $(RELEASE_BUILD)
+	@$(ISC_DEV) up
+
+down: ## ends what `make up` started
+	@if [ -x $(ISC_DEV) ]; then $(ISC_DEV) down; else echo "Nothing runs."; fi
+
+status: ## what `make up` started: memory, readiness, logs
+	@$(ISC_DEV) status
+
+test: setup build ## all tests, end to end against a real kcp and a real RabbitMQ
+	@target/debug/isc-dev test -- cargo test --workspace --no-fail-fast
+
+test-quick: ## the tests that need no servers
+	@cargo test --workspace --exclude isc-tests
+
+lint: ## formatting, clippy, docs, honest manifests, generated files, scripts, dependencies
+	@scripts/lint.sh
+
+fmt: ## format the code
+	@cargo fmt --all
+
+gen: ## write the generated files in deploy/
+	@cargo run -q -p isc-watcher --bin crdgen -- deploy
+
+bench-latency: setup ## time from created to Succeeded for 50 short requests, one after the other
+	@echo "==> building (release)" && $(RELEASE_BUILD)
+	@$(ISC_DEV) bench-latency
+
+build: ## all programs and tests
+	@cargo build --workspace --all-targets
+
+setup: ## install or build what is missing: RabbitMQ, openssl, kcp
+	@scripts/setup.sh
+
+clean: down ## remove what was built here (kcp's cache stays)
+	@cargo clean

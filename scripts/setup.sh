@@ -1,0 +1,65 @@
+#!/usr/bin/env bash
+# Installs or builds whatever the demo and the tests need and is not there yet. Safe to run again.
+#
+# usage: scripts/setup.sh [--lint]     --lint: only what `make lint` needs
+set -euo pipefail
+
+here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
+# shellcheck source=scripts/lib.sh
+. "$here/lib.sh"
+
+# Where the RabbitMQ package keeps its scripts. The wrapper in /usr/sbin insists on certain users.
+rabbitmq=/usr/lib/rabbitmq/bin/rabbitmq-server
+
+missing=()
+
+need() { # need PACKAGE TEST...
+    local package=$1
+    shift
+    "$@" >/dev/null 2>&1 || missing+=("$package")
+}
+
+toolchains() {
+    command -v cargo >/dev/null || die "cargo is missing: install Rust with https://rustup.rs"
+    command -v cc >/dev/null || die "a C compiler is missing: install the package build-essential (or gcc and libc6-dev)"
+}
+
+# Installs packages without starting the services that some of them bring.
+install_quietly() {
+    local guard=/usr/sbin/policy-rc.d
+    if [ ! -e $guard ]; then
+        # shellcheck disable=SC2064  # the file of now; this function runs in a shell of its own
+        trap "as_root rm -f $guard" EXIT
+        printf '#!/bin/sh\nexit 101\n' | as_root tee $guard >/dev/null
+        as_root chmod 755 $guard
+    fi
+    as_root env DEBIAN_FRONTEND=noninteractive apt-get -qq update
+    as_root env DEBIAN_FRONTEND=noninteractive apt-get -qq -o Dpkg::Use-Pty=0 \
+        install --no-install-recommends "$@"
+}
+
+install_missing() {
+    if [ ${#missing[@]} -eq 0 ]; then return; fi
+    local list="${missing[*]}" log
+    command -v apt-get >/dev/null || die "please install (names of Debian's packages): $list"
+    can_be_root || die "please install as root: apt-get install --no-install-recommends $list"
+    say "installing $list"
+    log=$(mktemp -d)/apt.log
+    with_progress "apt-get" "$log" no_detail install_quietly "${missing[@]}"
+    rm -rf "$(dirname "$log")"
+}
+
+toolchains
+if [ "${1:-}" = --lint ]; then
+    need shellcheck command -v shellcheck
+    install_missing
+    exit
+fi
+need rabbitmq-server test -e $rabbitmq
+need openssl command -v openssl
+need util-linux command -v flock
+need ca-certificates test -d /etc/ssl/certs
+install_missing
+[ -e $rabbitmq ] || die "the RabbitMQ package is there, but not $rabbitmq"
+kcp=$("$here/kcp.sh")
+say "set-up complete: $("$kcp" --version | awk '{print $NF}') at $kcp, RabbitMQ at $rabbitmq"

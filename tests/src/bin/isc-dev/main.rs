@@ -1,0 +1,109 @@
+//! `isc-dev`: starts the whole product with its surroundings on this machine, for a demo, for trying
+//! things, for the tests and for a benchmark. Everything listens on loopback and ends with it.
+
+mod bench;
+mod demo;
+mod guide;
+mod stack;
+mod steps;
+mod test;
+mod up;
+
+use std::{path::PathBuf, process::ExitCode};
+
+use clap::{Parser, Subcommand};
+use isc_tests::environment::repository;
+use tokio::signal::unix::{SignalKind, signal};
+
+#[derive(Parser)]
+#[command(
+    version,
+    about = "Runs the Internal Service Controller with kcp and RabbitMQ on this machine"
+)]
+struct Args {
+    /// The folder of `up`, `down` and `status`; default `.isc` in the repository.
+    #[arg(long)]
+    dir: Option<PathBuf>,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Shows the whole way of real requests, verifies the results, ends everything.
+    Demo,
+    /// Measures the time from created to Succeeded of short requests, one after the other.
+    BenchLatency,
+    /// Starts everything in the background and prints what to try.
+    Up,
+    /// Ends what `up` started.
+    Down,
+    /// Shows what `up` started.
+    Status,
+    /// What `up` runs in the background.
+    #[command(hide = true)]
+    Supervise,
+    /// Starts kcp and RabbitMQ, runs a command with variables that point at them, ends both.
+    Test {
+        /// The command, as in `isc-dev test -- cargo test`.
+        #[arg(trailing_var_arg = true, required = true)]
+        command: Vec<String>,
+    },
+}
+
+fn main() -> ExitCode {
+    let args = Args::parse();
+    // One thread: children end with the thread that started them, and this one lives as long as we do.
+    let runtime = match tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+    {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            eprintln!("error: {error}");
+            return ExitCode::FAILURE;
+        }
+    };
+    runtime.block_on(async {
+        tokio::select! {
+            code = run(args) => code.unwrap_or_else(|error| {
+                eprintln!("error: {error:#}");
+                ExitCode::FAILURE
+            }),
+            name = interrupted() => {
+                eprintln!("\n{name}: everything that was started is being ended");
+                ExitCode::from(130)
+            }
+        }
+    })
+}
+
+async fn run(args: Args) -> anyhow::Result<ExitCode> {
+    let dir = args.dir.unwrap_or_else(|| repository().join(".isc"));
+    let dir = std::path::absolute(dir)?;
+    match args.command {
+        Command::Demo => Box::pin(demo::run()).await,
+        Command::BenchLatency => Box::pin(bench::run()).await,
+        Command::Up => up::up(&dir).await,
+        Command::Down => up::down(&dir).await,
+        Command::Status => up::status(&dir).await,
+        Command::Supervise => Box::pin(up::supervise(&dir)).await,
+        Command::Test { command } => test::run(&command).await,
+    }
+}
+
+/// Returns with the first signal that asks for an end; whoever waits drops, and so ends, all children.
+async fn interrupted() -> &'static str {
+    let (Ok(mut int), Ok(mut term), Ok(mut hangup)) = (
+        signal(SignalKind::interrupt()),
+        signal(SignalKind::terminate()),
+        signal(SignalKind::hangup()),
+    ) else {
+        return "signals cannot be received";
+    };
+    tokio::select! {
+        _ = int.recv() => "SIGINT",
+        _ = term.recv() => "SIGTERM",
+        _ = hangup.recv() => "SIGHUP",
+    }
+}

@@ -1,0 +1,291 @@
+//! One process that we started: its log, its end. Nothing else is ever signalled.
+//!
+//! A process gets its own group, is killed with the thread that started it (so it must be started from
+//! a thread that lives as long as it is needed), and is killed when its handle is dropped.
+
+use std::{
+    ffi::OsString,
+    fs::OpenOptions,
+    os::unix::process::CommandExt as _,
+    path::{Path, PathBuf},
+    process::{Child, Command, ExitStatus, Stdio},
+    time::Duration,
+};
+
+use anyhow::{Context as _, Result, bail};
+use nix::{
+    sys::signal::{Signal, kill, killpg},
+    unistd::Pid,
+};
+
+use crate::wait;
+
+/// The unit of times in /proc, the same on every Linux (`USER_HZ`).
+const TICKS_PER_SECOND: f64 = 100.0;
+
+/// What to start.
+#[derive(Clone, Debug)]
+pub struct Launch {
+    /// How messages call it; also the stem of the log file.
+    pub name: String,
+    /// The program.
+    pub program: PathBuf,
+    /// Its arguments.
+    pub args: Vec<OsString>,
+    /// Its environment, on top of `PATH` and a UTF-8 locale; nothing else is inherited.
+    pub env: Vec<(String, OsString)>,
+    /// Its folder: current directory, `HOME`, and the place of the log.
+    pub dir: PathBuf,
+}
+
+/// A running (or ended) process.
+#[derive(Debug)]
+pub struct Process {
+    name: String,
+    child: Child,
+    log: PathBuf,
+}
+
+/// Memory and processor time of a process.
+#[derive(Clone, Copy, Debug)]
+pub struct Usage {
+    /// Resident memory, MB (2^20 bytes).
+    pub resident_mb: f64,
+    /// Processor time since its start, seconds.
+    pub cpu_seconds: f64,
+}
+
+// === impl Launch ===
+
+impl Launch {
+    /// A launch without arguments.
+    #[must_use]
+    pub fn new(name: &str, program: &Path, dir: &Path) -> Self {
+        Self {
+            name: name.to_owned(),
+            program: program.to_owned(),
+            args: Vec::new(),
+            env: Vec::new(),
+            dir: dir.to_owned(),
+        }
+    }
+
+    /// Adds arguments.
+    #[must_use]
+    pub fn args<A: Into<OsString>>(mut self, args: impl IntoIterator<Item = A>) -> Self {
+        self.args.extend(args.into_iter().map(Into::into));
+        self
+    }
+
+    /// Adds a variable.
+    #[must_use]
+    pub fn env(mut self, name: &str, value: impl Into<OsString>) -> Self {
+        self.env.push((name.to_owned(), value.into()));
+        self
+    }
+
+    /// The command, ready but for its output.
+    fn command(&self) -> Command {
+        // setpriv (util-linux) asks the kernel to kill the process when the starting thread is gone.
+        let mut command = Command::new("setpriv");
+        command
+            .args(["--pdeathsig", "KILL", "--"])
+            .arg(&self.program)
+            .args(&self.args);
+        command
+            .env_clear()
+            .env("LANG", "C.UTF-8")
+            .env("HOME", &self.dir);
+        if let Some(path) = std::env::var_os("PATH") {
+            command.env("PATH", path);
+        }
+        command.envs(self.env.iter().map(|(name, value)| (name, value)));
+        command
+            .current_dir(&self.dir)
+            .stdin(Stdio::null())
+            .process_group(0);
+        command
+    }
+
+    /// Starts it; its output goes to `<dir>/<name>.log`, appended.
+    ///
+    /// # Errors
+    /// When program, folder or `setpriv` is missing.
+    pub fn start(&self) -> Result<Process> {
+        let log = self.dir.join(format!("{}.log", self.name));
+        let file = OpenOptions::new().create(true).append(true).open(&log);
+        let file = file.with_context(|| format!("cannot write {}", log.display()))?;
+        let child = self
+            .command()
+            .stdout(file.try_clone()?)
+            .stderr(file)
+            .spawn();
+        let child = child.with_context(|| {
+            format!(
+                "cannot start {} through setpriv (package util-linux)",
+                self.program.display()
+            )
+        })?;
+        Ok(Process {
+            name: self.name.clone(),
+            child,
+            log,
+        })
+    }
+}
+
+// === impl Process ===
+
+impl Process {
+    /// Its process id.
+    #[must_use]
+    pub fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// Its name.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Everything it has written so far.
+    #[must_use]
+    pub fn log(&self) -> String {
+        String::from_utf8_lossy(&std::fs::read(&self.log).unwrap_or_default()).into_owned()
+    }
+
+    /// The file with its output.
+    #[must_use]
+    pub fn log_file(&self) -> &Path {
+        &self.log
+    }
+
+    /// The last lines of its log, with its name on top.
+    #[must_use]
+    pub fn tail(&self, lines: usize) -> String {
+        let log = self.log();
+        let all: Vec<_> = log.lines().collect();
+        let from = all.len().saturating_sub(lines);
+        format!(
+            "--- {} ({})\n{}\n",
+            self.name,
+            self.log.display(),
+            all[from..].join("\n")
+        )
+    }
+
+    /// Fails, ending a wait, when the process has ended.
+    ///
+    /// # Errors
+    /// With the end of its log.
+    pub fn check_alive(&mut self) -> Result<()> {
+        match self.child.try_wait()? {
+            Some(status) => Err(wait::fatal(format!(
+                "{} ended with {status}\n{}",
+                self.name,
+                self.tail(30)
+            ))),
+            None => Ok(()),
+        }
+    }
+
+    /// Sends a signal to the process alone.
+    ///
+    /// # Errors
+    /// When it has ended.
+    pub fn signal(&mut self, signal: Signal) -> Result<()> {
+        if self.child.try_wait()?.is_some() {
+            bail!("{} has ended already", self.name);
+        }
+        kill(pid_of(&self.child), signal).with_context(|| format!("signal to {}", self.name))
+    }
+
+    /// Waits for its end.
+    ///
+    /// # Errors
+    /// When it still runs after `limit`.
+    pub async fn ended(&mut self, limit: Duration) -> Result<ExitStatus> {
+        let what = format!("the end of {}", self.name);
+        wait::until(&what, limit, async || {
+            self.child.try_wait()?.context("it still runs")
+        })
+        .await
+    }
+
+    /// SIGTERM, then the wait for its end.
+    ///
+    /// # Errors
+    /// When it still runs after `limit`.
+    pub async fn terminate(&mut self, limit: Duration) -> Result<ExitStatus> {
+        self.signal(Signal::SIGTERM)?;
+        self.ended(limit).await
+    }
+
+    /// Kills it and whatever is left in its group.
+    pub fn kill(&mut self) {
+        // An error says that nothing of the group is left.
+        let _gone = killpg(pid_of(&self.child), Signal::SIGKILL);
+        let _status = self.child.wait();
+    }
+
+    /// Memory and processor time now.
+    ///
+    /// # Errors
+    /// When it has ended.
+    pub fn usage(&self) -> Result<Usage> {
+        usage(self.pid()).with_context(|| format!("{} has ended", self.name))
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        self.kill();
+    }
+}
+
+fn pid_of(child: &Child) -> Pid {
+    Pid::from_raw(i32::try_from(child.id()).unwrap_or(i32::MAX))
+}
+
+/// Memory and processor time of any process.
+///
+/// # Errors
+/// When there is no such process.
+pub fn usage(pid: u32) -> Result<Usage> {
+    let status = std::fs::read_to_string(format!("/proc/{pid}/status"))?;
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat"))?;
+    let line = status
+        .lines()
+        .find_map(|l| l.strip_prefix("VmRSS:"))
+        .unwrap_or("0");
+    let kb: f64 = line.trim().trim_end_matches(" kB").parse().unwrap_or(0.0);
+    // After the name, which may hold spaces: utime and stime are the 12th and 13th field.
+    let fields = stat.rsplit_once(')').map_or("", |(_, rest)| rest);
+    let ticks: f64 = fields
+        .split_whitespace()
+        .skip(11)
+        .take(2)
+        .filter_map(|f| f.parse::<f64>().ok())
+        .sum();
+    Ok(Usage {
+        resident_mb: kb / 1024.0,
+        cpu_seconds: ticks / TICKS_PER_SECOND,
+    })
+}
+
+/// Kills every process whose `HOME` is inside of `dir`: jobs that outlived their worker, for a job's home
+/// is its working directory.
+pub fn sweep(dir: &Path) {
+    let needle = format!("HOME={}/", dir.display());
+    let entries = std::fs::read_dir("/proc").into_iter().flatten().flatten();
+    for pid in entries.filter_map(|e| e.file_name().to_str()?.parse::<i32>().ok()) {
+        let environment = std::fs::read(format!("/proc/{pid}/environ")).unwrap_or_default();
+        let ours = environment
+            .split(|b| *b == 0)
+            .any(|v| v.starts_with(needle.as_bytes()));
+        if ours {
+            let _gone = kill(Pid::from_raw(pid), Signal::SIGKILL);
+        }
+    }
+}

@@ -1,0 +1,160 @@
+//! The provider's side: a fresh organization with the workspace that exports the API.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context as _, Result};
+use kube::{
+    Api, Client,
+    api::{ApiResource, DynamicObject, PostParams},
+    core::GroupVersionKind,
+};
+use serde_json::{Value, json};
+
+use crate::{Environment, Team, Who, manifests, wait};
+
+/// The name of the shipped export, and so of its endpoint slice and its bindings.
+pub const EXPORT: &str = "internal.services";
+
+/// An organization `root:<org>` with the workspace `provider`, the API exported from it, and a kubeconfig
+/// for the watcher.
+#[derive(Clone, Debug)]
+pub struct Provider {
+    /// The servers.
+    pub env: Environment,
+    /// `root:<org>`.
+    pub org: String,
+    /// `root:<org>:provider`.
+    pub path: String,
+    /// The kubeconfig of the plain user `isc-controller` for that workspace.
+    pub kubeconfig: PathBuf,
+}
+
+// === impl Provider ===
+
+impl Provider {
+    /// Makes the workspaces, applies the shipped manifests and writes `controller.kubeconfig` into `dir`.
+    ///
+    /// # Errors
+    /// When kcp refuses a step for longer than a minute.
+    pub async fn create(env: &Environment, dir: &Path, org: &str) -> Result<Self> {
+        let root = Who::Admin.client(env, "root").await?;
+        create_workspace(&root, org, "organization").await?;
+        let org = format!("root:{org}");
+        let client = Who::Admin.client(env, &org).await?;
+        create_workspace(&client, "provider", "universal").await?;
+        let path = format!("{org}:provider");
+        let provider = Who::Admin.client(env, &path).await?;
+        manifests::create_all(&provider, manifests::provider(&path)?).await?;
+        wait_for_identity(&provider).await?;
+        let kubeconfig = dir.join("controller.kubeconfig");
+        write_kubeconfig(&kubeconfig, &Who::Controller.kubeconfig(env, &path)?)?;
+        Ok(Self {
+            env: env.clone(),
+            org,
+            path,
+            kubeconfig,
+        })
+    }
+
+    /// Makes a team's workspace, with `member` as its admin. The API is not bound yet.
+    ///
+    /// # Errors
+    /// When kcp refuses a step for longer than a minute.
+    pub async fn team(&self, name: &str, member: Who) -> Result<Team> {
+        let org = Who::Admin.client(&self.env, &self.org).await?;
+        let cluster = create_workspace(&org, name, "universal").await?;
+        Team::create(self, name, cluster, member).await
+    }
+}
+
+/// Writes a kubeconfig that only its owner can read.
+///
+/// # Errors
+/// When the file cannot be written.
+pub fn write_kubeconfig(file: &Path, kubeconfig: &Value) -> Result<()> {
+    use std::{io::Write as _, os::unix::fs::OpenOptionsExt as _};
+
+    let mut options = std::fs::OpenOptions::new();
+    let opened = options
+        .write(true)
+        .create(true)
+        .truncate(true)
+        .mode(0o600)
+        .open(file);
+    let text = serde_json::to_string_pretty(kubeconfig)?;
+    opened?
+        .write_all(text.as_bytes())
+        .with_context(|| format!("cannot write {}", file.display()))
+}
+
+/// Makes a workspace and waits until its content can be used; returns its logical cluster.
+async fn create_workspace(parent: &Client, name: &str, kind: &str) -> Result<String> {
+    let api = cluster_scoped(
+        parent,
+        "tenancy.kcp.io",
+        "v1alpha1",
+        "Workspace",
+        "workspaces",
+    );
+    let object: DynamicObject = serde_json::from_value(json!({
+        "apiVersion": "tenancy.kcp.io/v1alpha1",
+        "kind": "Workspace",
+        "metadata": {"name": name},
+        "spec": {"type": {"name": kind, "path": "root"}},
+    }))?;
+    let what = format!("workspace {name} is made");
+    wait::until(&what, wait::USUAL, async || {
+        match api.create(&PostParams::default(), &object).await {
+            Err(kube::Error::Api(status)) if status.code == 409 => Ok(()),
+            other => Ok(other.map(|_created| ())?),
+        }
+    })
+    .await?;
+    wait::until(
+        &format!("workspace {name} is ready"),
+        wait::USUAL,
+        async || {
+            let workspace = api.get(name).await?;
+            let phase = workspace.data["status"]["phase"]
+                .as_str()
+                .unwrap_or_default();
+            anyhow::ensure!(phase == "Ready", "its phase is {phase}");
+            let cluster = workspace.data["spec"]["cluster"].as_str();
+            Ok(cluster.context("it has no cluster yet")?.to_owned())
+        },
+    )
+    .await
+}
+
+async fn wait_for_identity(provider: &Client) -> Result<()> {
+    let api = cluster_scoped(
+        provider,
+        "apis.kcp.io",
+        "v1alpha2",
+        "APIExport",
+        "apiexports",
+    );
+    wait::until("the APIExport has an identity", wait::USUAL, async || {
+        let export = api.get(EXPORT).await?;
+        export.data["status"]["identityHash"]
+            .as_str()
+            .context("none yet")?;
+        Ok(())
+    })
+    .await
+}
+
+/// An API of objects without a namespace.
+pub(crate) fn cluster_scoped(
+    client: &Client,
+    group: &str,
+    version: &str,
+    kind: &str,
+    plural: &str,
+) -> Api<DynamicObject> {
+    let gvk = GroupVersionKind::gvk(group, version, kind);
+    Api::all_with(
+        client.clone(),
+        &ApiResource::from_gvk_with_plural(&gvk, plural),
+    )
+}

@@ -1,0 +1,122 @@
+//! A RabbitMQ node of its own, with its own port mapper (epmd), on loopback only.
+
+use std::{
+    net::SocketAddr,
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+use anyhow::{Context as _, Result};
+
+use crate::{
+    environment::Broker,
+    net,
+    process::{Launch, Process},
+    wait,
+};
+
+const READY_LIMIT: Duration = Duration::from_secs(120);
+
+/// The package's script; the wrapper of the same name in /usr/sbin insists on certain users.
+const SERVER: &str = "/usr/lib/rabbitmq/bin/rabbitmq-server";
+
+/// A running RabbitMQ node. It ends when this is dropped.
+#[derive(Debug)]
+pub struct RabbitMq {
+    /// How to reach it.
+    pub broker: Broker,
+    /// The node.
+    pub process: Process,
+    // After the node: dropped, and so ended, last.
+    _epmd: Process,
+}
+
+// === impl RabbitMq ===
+
+impl RabbitMq {
+    /// Starts a node with its data under `dir`; its one user is `isc` with `secret` as the password.
+    ///
+    /// # Errors
+    /// When RabbitMQ is missing or cannot start.
+    pub fn start(dir: &Path, secret: &str) -> Result<Self> {
+        let server = PathBuf::from(SERVER);
+        if !server.exists() {
+            anyhow::bail!("RabbitMQ is missing ({SERVER}): run scripts/setup.sh");
+        }
+        let dir = dir.join("rabbitmq");
+        std::fs::create_dir_all(&dir)?;
+        let [amqp, http, epmd, dist] = [
+            net::free_address()?,
+            net::free_address()?,
+            net::free_address()?,
+            net::free_address()?,
+        ];
+        std::fs::write(dir.join("rabbitmq.conf"), configuration(amqp, http, secret))?;
+        std::fs::write(dir.join("plugins"), "[rabbitmq_management].")?;
+        // An epmd that the node would start itself would outlive it.
+        let mapper = Launch::new("epmd", Path::new("epmd"), &dir)
+            .args(["-port".to_owned(), epmd.port().to_string()])
+            .args(["-address", "127.0.0.1"])
+            .start()?;
+        let file = |name: &str| dir.join(name).into_os_string();
+        let process = Launch::new("rabbitmq", &server, &dir)
+            .env("ERL_EPMD_PORT", epmd.port().to_string())
+            .env("ERL_EPMD_ADDRESS", "127.0.0.1")
+            .env("RABBITMQ_NODENAME", "isc@localhost")
+            .env("RABBITMQ_DIST_PORT", dist.port().to_string())
+            .env("RABBITMQ_MNESIA_BASE", file("data"))
+            .env("RABBITMQ_LOG_BASE", file("log"))
+            .env("RABBITMQ_CONFIG_FILE", file("rabbitmq.conf"))
+            .env("RABBITMQ_CONF_ENV_FILE", file("none"))
+            .env("RABBITMQ_ENABLED_PLUGINS_FILE", file("plugins"))
+            // With it the script becomes the node instead of waiting for it, so that its pid is ours.
+            .env("RABBITMQ_ALLOW_INPUT", "1")
+            .env(
+                "RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS",
+                "-noinput -kernel inet_dist_use_interface {127,0,0,1}",
+            )
+            .start()?;
+        let broker = Broker {
+            amqp,
+            http,
+            password: secret.to_owned(),
+        };
+        Ok(Self {
+            broker,
+            process,
+            _epmd: mapper,
+        })
+    }
+
+    /// Waits until it takes connections.
+    ///
+    /// # Errors
+    /// When the node ends instead or is not ready within two minutes.
+    pub async fn ready(&mut self) -> Result<()> {
+        wait::until("RabbitMQ takes connections", READY_LIMIT, async || {
+            self.process.check_alive()?;
+            tokio::net::TcpStream::connect(self.broker.amqp)
+                .await
+                .context("AMQP port")?;
+            self.broker.call("GET", "/api/vhosts").await
+        })
+        .await
+        .map(|_answer| ())
+    }
+}
+
+fn configuration(amqp: SocketAddr, http: SocketAddr, password: &str) -> String {
+    format!(
+        "listeners.tcp.default = {amqp}\n\
+         management.tcp.ip = {}\n\
+         management.tcp.port = {}\n\
+         default_user = isc\n\
+         default_pass = {password}\n\
+         log.console = true\n\
+         log.console.level = info\n\
+         log.file = false\n\
+         disk_free_limit.absolute = 50MB\n",
+        http.ip(),
+        http.port()
+    )
+}

@@ -1,0 +1,299 @@
+//! Wrong configurations and surroundings: the message names the thing and what to do.
+
+use std::{
+    net::SocketAddr,
+    path::Path,
+    process::Command,
+    sync::atomic::{AtomicUsize, Ordering},
+};
+
+use anyhow::{Context as _, Result, ensure};
+use isc_tests::{
+    Environment, Watcher, Who,
+    isc::{self, set},
+    net,
+    provider::write_kubeconfig,
+    wait,
+};
+use serde_json::{Value, json};
+
+/// Runs a program to its end with nothing but these variables; returns whether it succeeded and what it
+/// said.
+fn run(binary: &str, args: &[&str], vars: &[(&str, &str)]) -> Result<(bool, String)> {
+    let mut command = Command::new(isc::program(binary)?);
+    let output = command
+        .args(args)
+        .env_clear()
+        .envs(vars.iter().copied())
+        .output()?;
+    let text = [output.stdout, output.stderr].concat();
+    Ok((
+        output.status.success(),
+        String::from_utf8_lossy(&text).into_owned(),
+    ))
+}
+
+/// A folder with one service in `services/`.
+fn folder() -> Result<tempfile::TempDir> {
+    let dir = tempfile::tempdir()?;
+    std::fs::create_dir(dir.path().join("services"))?;
+    std::fs::write(
+        dir.path().join("services/echo.yaml"),
+        "exec: {command: [/bin/true]}\n",
+    )?;
+    Ok(dir)
+}
+
+fn watcher_config(dir: &Path) -> Result<Value> {
+    Ok(isc::watcher_config(
+        &dir.join("services"),
+        "amqp://a:b@127.0.0.1:1/x",
+        net::free_address()?,
+    ))
+}
+
+#[test]
+fn a_wrong_configuration_ends_both_programs_and_names_file_and_key() -> Result<()> {
+    let dir = folder()?;
+    let services = dir.path().join("services").display().to_string();
+    let file = dir.path().join("config.yaml").display().to_string();
+    let cases = [
+        ("a: [".to_owned(), "config.yaml"),
+        (format!("servicesDir: {services}\ncolour: red\n"), "colour"),
+        (
+            format!("servicesDir: {services}\namqp: {{urll: a}}\n"),
+            "urll",
+        ),
+        (
+            format!("servicesDir: {services}\namqp: {{url: 'http://x'}}\n"),
+            "amqp.url",
+        ),
+        ("log: {filter: info}\n".to_owned(), "servicesDir"),
+        ("servicesDir: /nowhere\n".to_owned(), "/nowhere"),
+    ];
+    for binary in ["isc-watcher", "isc-worker"] {
+        for (text, part) in &cases {
+            std::fs::write(&file, text)?;
+            let (ok, said) = run(binary, &["--config", &file], &[("KUBECONFIG", &file)])?;
+            assert!(
+                !ok && said.contains(part),
+                "{binary} with {text:?} said: {said}"
+            );
+        }
+        let (ok, said) = run(binary, &["--config", "/nowhere.yaml"], &[])?;
+        assert!(!ok && said.contains("/nowhere.yaml"), "{binary}: {said}");
+        let vars = [
+            ("ISC_SERVICES_DIR", services.as_str()),
+            ("ISC_COLOUR", "red"),
+        ];
+        let (ok, said) = run(binary, &[], &vars)?;
+        assert!(!ok && said.contains("ISC_COLOUR"), "{binary}: {said}");
+    }
+    Ok(())
+}
+
+#[test]
+fn a_wrong_service_file_ends_both_programs_and_is_named() -> Result<()> {
+    let dir = folder()?;
+    std::fs::write(
+        dir.path().join("services/sign.yaml"),
+        "exec: {comand: [./sign.sh]}\n",
+    )?;
+    let services = dir.path().join("services").display().to_string();
+    for binary in ["isc-watcher", "isc-worker"] {
+        let (ok, said) = run(
+            binary,
+            &["--check-config"],
+            &[("ISC_SERVICES_DIR", &services)],
+        )?;
+        assert!(
+            !ok && said.contains("sign.yaml") && said.contains("comand"),
+            "{binary}: {said}"
+        );
+    }
+    Ok(())
+}
+
+#[test]
+fn a_missing_or_broken_kubeconfig_ends_the_watcher_with_the_remedy() -> Result<()> {
+    let dir = folder()?;
+    let services = dir.path().join("services").display().to_string();
+    let services = ("ISC_SERVICES_DIR", services.as_str());
+    let (ok, said) = run("isc-watcher", &[], &[services])?;
+    assert!(!ok && said.contains("KUBECONFIG is not set"), "{said}");
+    let (ok, said) = run(
+        "isc-watcher",
+        &[],
+        &[services, ("KUBECONFIG", "/nowhere/config")],
+    )?;
+    assert!(!ok && said.contains("/nowhere/config"), "{said}");
+    let broken = dir.path().join("broken").display().to_string();
+    std::fs::write(&broken, "clusters: [")?;
+    let (ok, said) = run("isc-watcher", &[], &[services, ("KUBECONFIG", &broken)])?;
+    assert!(!ok && said.contains(&broken), "{said}");
+    Ok(())
+}
+
+#[test]
+fn a_good_configuration_passes_the_check_without_any_server() -> Result<()> {
+    let dir = folder()?;
+    let services = dir.path().join("services").display().to_string();
+    let kubeconfig = dir.path().join("kubeconfig");
+    write_kubeconfig(&kubeconfig, &plain_kubeconfig(net::free_address()?))?;
+    let kubeconfig = kubeconfig.display().to_string();
+    for binary in ["isc-watcher", "isc-worker"] {
+        let vars = [
+            ("ISC_SERVICES_DIR", services.as_str()),
+            ("KUBECONFIG", &kubeconfig),
+        ];
+        let (ok, said) = run(binary, &["--check-config"], &vars)?;
+        assert!(ok, "{binary}: {said}");
+    }
+    Ok(())
+}
+
+fn plain_kubeconfig(address: SocketAddr) -> Value {
+    json!({
+        "apiVersion": "v1", "kind": "Config", "current-context": "kcp",
+        "clusters": [{"name": "kcp", "cluster": {"server": format!("https://{address}/clusters/root:a")}}],
+        "users": [{"name": "u", "user": {"token": "secret-token"}}],
+        "contexts": [{"name": "kcp", "context": {"cluster": "kcp", "user": "u"}}],
+    })
+}
+
+fn warnings(watcher: &Watcher) -> Vec<String> {
+    let log = watcher.process.log();
+    log.lines()
+        .filter(|l| l.contains(" WARN ") || l.contains(" ERROR "))
+        .map(str::to_owned)
+        .collect()
+}
+
+/// Runs a test that starts processes: on one thread, for they end with it.
+fn block_on(test: impl Future<Output = Result<()>>) -> Result<()> {
+    tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()?
+        .block_on(test)
+}
+
+#[test]
+fn a_kcp_that_cannot_be_reached_is_waited_for_and_told_once() -> Result<()> {
+    block_on(async {
+        let dir = folder()?;
+        let address = net::free_address()?;
+        let kubeconfig = dir.path().join("kubeconfig");
+        write_kubeconfig(&kubeconfig, &plain_kubeconfig(address))?;
+        let config = watcher_config(dir.path())?;
+        let mut watcher = Watcher::start(dir.path(), "watcher", config, &kubeconfig)?;
+        wait::until(
+            "the watcher says that kcp is missing",
+            wait::USUAL,
+            async || {
+                watcher.process.check_alive()?;
+                let named = warnings(&watcher)
+                    .iter()
+                    .any(|l| l.contains("waiting for") && l.contains("kubeconfig"));
+                ensure!(named, "{}", watcher.process.log());
+                let (code, body) = isc::readiness(watcher.admin).await?;
+                ensure!(
+                    code == 503 && body.contains("kcp"),
+                    "/readyz answers {code}: {body}"
+                );
+                Ok(())
+            },
+        )
+        .await?;
+        // From here on every try is seen, and fails the same way.
+        let tries = AtomicUsize::new(0);
+        let listener = tokio::net::TcpListener::bind(address).await?;
+        let count = async {
+            while listener.accept().await.is_ok() {
+                tries.fetch_add(1, Ordering::Relaxed);
+            }
+        };
+        let enough = wait::until(
+            "the watcher has tried five times",
+            wait::USUAL,
+            async || {
+                ensure!(tries.load(Ordering::Relaxed) >= 5, "{tries:?} tries");
+                Ok(())
+            },
+        );
+        tokio::select! {
+            () = count => {}
+            result = enough => result?,
+        }
+        let about_kcp = warnings(&watcher)
+            .into_iter()
+            .filter(|l| !l.contains("RabbitMQ"));
+        assert!(
+            about_kcp.clone().count() <= 3,
+            "{:#?}",
+            about_kcp.collect::<Vec<_>>()
+        );
+        assert!(
+            !watcher.process.log().contains("secret-token"),
+            "a token is in the log"
+        );
+        let (code, _) = net::http("GET", watcher.admin, "/livez", None).await?;
+        assert_eq!(code, 200, "it lives while kcp is away");
+        Ok(())
+    })
+}
+
+#[test]
+fn a_kcp_with_another_certificate_is_told_with_the_remedy() -> Result<()> {
+    block_on(async {
+        let env = Environment::from_vars()?;
+        let dir = folder()?;
+        let (key, certificate) = (dir.path().join("key.pem"), dir.path().join("other.pem"));
+        let made = Command::new("openssl")
+            .args([
+                "req",
+                "-x509",
+                "-newkey",
+                "ec",
+                "-pkeyopt",
+                "ec_paramgen_curve:P-256",
+                "-nodes",
+            ])
+            .args(["-subj", "/CN=other", "-days", "1", "-keyout"])
+            .arg(&key)
+            .arg("-out")
+            .arg(&certificate)
+            .output()?;
+        ensure!(
+            made.status.success(),
+            "{}",
+            String::from_utf8_lossy(&made.stderr)
+        );
+        let wrong = Environment {
+            kcp_ca: certificate,
+            ..env
+        };
+        let kubeconfig = dir.path().join("kubeconfig");
+        write_kubeconfig(&kubeconfig, &Who::Controller.kubeconfig(&wrong, "root")?)?;
+        let mut config = watcher_config(dir.path())?;
+        set(&mut config, "amqp.url", wrong.broker.url("%2f"));
+        let mut watcher = Watcher::start(dir.path(), "watcher", config, &kubeconfig)?;
+        wait::until(
+            "the watcher complains about the certificate",
+            wait::USUAL,
+            async || {
+                watcher.process.check_alive()?;
+                let said = warnings(&watcher);
+                let line = said
+                    .iter()
+                    .find(|l| l.contains("certificate"))
+                    .context("not yet")?;
+                ensure!(
+                    line.contains("certificate-authority-data"),
+                    "no remedy: {line}"
+                );
+                Ok(())
+            },
+        )
+        .await
+    })
+}
