@@ -60,6 +60,15 @@ impl Schedule {
     pub fn services(&self) -> Vec<Arc<str>> {
         self.services.keys().cloned().collect()
     }
+
+    #[cfg(test)]
+    pub(crate) fn contains(&self, uid: &Uid) -> bool {
+        let lines = self
+            .services
+            .values()
+            .flat_map(|queue| queue.tenants.values());
+        lines.flatten().any(|waiting| waiting == uid)
+    }
 }
 
 #[cfg(test)]

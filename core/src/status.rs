@@ -1,5 +1,8 @@
 //! Life to status and back: what people and pipelines read, and what a restarted watcher reads.
 
+#[cfg(test)]
+mod tests;
+
 use crate::{
     api::{Condition, Effective, Phase, RequestStatus},
     life::{Done, End, Life, Moment, State},

@@ -22,7 +22,7 @@ mod messages;
 mod tests;
 mod types;
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{cmp::Ordering, collections::BTreeMap, time::Duration};
 
 use crate::ids::AttemptId;
 use attempt::{Attempt, Phase};
@@ -185,7 +185,7 @@ impl<O: Clone> Worker<O> {
                 Ok(())
             }
             Event::Opening => self.opening(now, effects),
-            Event::Welcome(welcome) => self.welcome(welcome, now, effects),
+            Event::Welcome(welcome) => self.welcome(&welcome, now, effects),
             Event::Disconnected => self.disconnected(effects),
             Event::Assigned { id, assignment } => self.assigned(id, assignment, now, effects),
             Event::Refused { id } => self.refused(&id, effects),
@@ -194,7 +194,10 @@ impl<O: Clone> Worker<O> {
             Event::Progress { id, progress } => self.progress(&id, progress),
             Event::JobEnded { id, end } => self.job_ended(id, end, effects),
             Event::Drain => self.drain(now),
-            Event::DrainOver => self.drain_over(effects),
+            Event::DrainOver => {
+                self.drain_over(effects);
+                Ok(())
+            }
             Event::HeartbeatAck { seq } => self.heartbeat_ack(seq),
             Event::Tick => Ok(()),
         }
@@ -243,11 +246,14 @@ impl<O: Clone> Worker<O> {
     fn settle_intake<A>(&mut self, now: Duration, effects: &mut Effects<A, O>) {
         let open = self.is_live() && self.lease_valid(now) && !self.draining;
         let free = if open { self.free() } else { 0 };
-        if free != self.intake {
-            self.intake = free;
-            // First in the list: consumers stop before anything is returned to the queue.
-            effects.insert(0, Effect::Intake { free });
+        match free.cmp(&self.intake) {
+            // Consumers stop before anything is returned to the queue,
+            Ordering::Less => effects.insert(0, Effect::Intake { free }),
+            Ordering::Equal => {}
+            // and a ticket that is done makes room before the next one is asked for.
+            Ordering::Greater => effects.push(Effect::Intake { free }),
         }
+        self.intake = free;
         if self.draining && self.attempts.is_empty() && !self.left {
             self.left = true;
             effects.push(Effect::Leave);

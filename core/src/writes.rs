@@ -253,6 +253,12 @@ impl Writes {
         self.requests.values().filter(busy).count()
     }
 
+    #[cfg(test)]
+    pub(crate) fn is_dirty(&self, uid: &Uid) -> bool {
+        let entry = self.requests.get(uid);
+        entry.is_some_and(|entry| entry.wanted.is_some() || entry.in_flight.is_some())
+    }
+
     /// Ends and counts that wait for their write.
     #[must_use]
     pub fn urgent(&self) -> usize {

@@ -133,18 +133,21 @@ impl Run {
     }
 
     fn receive(&mut self, input: FromIntake) {
-        self.step(match input {
+        match input {
             FromIntake::Ticket {
                 ticket,
                 id,
                 service,
-            } => Event::Ticket {
-                ticket,
-                id,
-                service,
-            },
-            FromIntake::BrokerLost => Event::BrokerLost,
-        });
+            } => {
+                self.agent.till.seen();
+                self.step(Event::Ticket {
+                    ticket,
+                    id,
+                    service,
+                });
+            }
+            FromIntake::BrokerLost => self.step(Event::BrokerLost),
+        }
     }
 
     fn job_ended(&mut self, ended: Ended) {
@@ -165,6 +168,10 @@ impl Run {
     fn stage(&mut self, stage: Stage) {
         let now = Instant::now();
         match stage {
+            // Nothing runs: what is left is to hear that the outcomes are recorded.
+            Stage::Stop if self.agent.jobs.is_empty() => {
+                self.stage = Some((now + LAST_WORDS, Stage::Abandon));
+            }
             Stage::Stop => {
                 self.stage = Some((now + LAST_GRACE, Stage::Kill));
                 self.step(Event::DrainOver);
@@ -189,6 +196,7 @@ impl Run {
         for effect in effects {
             self.carry_out(effect);
         }
+        self.agent.till.close_batch();
         self.show();
     }
 

@@ -69,7 +69,7 @@ impl ServeArgs {
 async fn serve(args: ServeArgs) -> ExitCode {
     let checked = match args.load() {
         Ok(checked) => checked,
-        Err(error) => return fail(USAGE, &format!("{error:#}")),
+        Err(error) => return fail(USAGE, &told(&error)),
     };
     if args.check_config {
         println!("ok");
@@ -94,7 +94,7 @@ async fn run(args: RunArgs) -> ExitCode {
         Err(error) => return fail(FAILED, &format!("cannot listen to signals: {error}")),
     };
     match args.run(shutdown).await {
-        Err(error) => fail(USAGE, &format!("{error:#}")),
+        Err(error) => fail(USAGE, &told(&error)),
         Ok(End::Stopped) => fail(FAILED, "stopped"),
         Ok(End::Failed(failure)) => {
             fail(FAILED, &format!("{}: {}", failure.reason, failure.message))
@@ -113,6 +113,19 @@ fn pretty(result_json: &str) -> String {
     format!("{value:#}")
 }
 
+/// An error with its causes, each said once: many messages quote their cause already.
+fn told(error: &anyhow::Error) -> String {
+    let mut text = String::new();
+    for cause in error.chain().map(ToString::to_string) {
+        if text.is_empty() {
+            text = cause;
+        } else if !text.contains(&cause) {
+            text = format!("{text}: {cause}");
+        }
+    }
+    text
+}
+
 fn fail(status: u8, message: &str) -> ExitCode {
     eprintln!("isc-worker: {message}");
     ExitCode::from(status)
@@ -127,6 +140,14 @@ mod tests {
     #[test]
     fn the_command_line_is_sound() {
         Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn a_cause_that_was_quoted_already_is_not_said_again() {
+        let error = anyhow::anyhow!("no such file")
+            .context("cannot read x: no such file")
+            .context("cannot start");
+        assert_eq!(told(&error), "cannot start: cannot read x: no such file");
     }
 
     #[test]

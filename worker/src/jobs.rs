@@ -83,6 +83,10 @@ impl Jobs {
         self.running.values().for_each(|running| running.urge(how));
     }
 
+    pub(crate) fn is_empty(&self) -> bool {
+        self.running.is_empty()
+    }
+
     /// The next job that ends; pends for ever while none runs.
     pub(crate) async fn ended(&mut self) -> Ended {
         let Some(result) = self.tasks.join_next_with_id().await else {

@@ -25,7 +25,7 @@ pub(crate) struct RunArgs {
     /// A file with the parameters, a JSON object. Default: {}.
     #[arg(long)]
     params: Option<PathBuf>,
-    /// The folder of the <name>.yaml files.
+    /// The folder with one file per service.
     #[arg(long, default_value = "./services")]
     services_dir: PathBuf,
     /// How long it may take, in seconds. Default: the service's own.

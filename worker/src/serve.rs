@@ -173,7 +173,7 @@ impl Parts {
     ) -> (mpsc::Receiver<FromIntake>, Till) {
         let (agent, from_intake) = mpsc::channel(INPUT_MAX);
         let metrics = self.metrics.clone();
-        let (till, intake) = intake::pair(topology, services, config.slots, agent, metrics);
+        let (till, intake) = intake::pair(topology, services, agent, metrics);
         let title = format!("isc-worker {}", config.name);
         let part = self.readiness.part("rabbitmq");
         let connector = Connector::new(config.amqp.clone(), title, part);

@@ -20,7 +20,7 @@ mod claim;
 mod object;
 mod report;
 #[cfg(test)]
-mod table;
+mod tests;
 
 use crate::{
     ids::{Holder, Now},

@@ -1,6 +1,6 @@
 //! Gives an event to a request's life and carries out what it decides.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use super::{Effect, Engine, Entry, Measure, Request, ToWorker};
 use crate::{
@@ -40,26 +40,26 @@ impl Engine {
         if !was_done {
             self.effects.extend(request.finished().map(Effect::Measure));
         }
+        let (service, is_offered) = (request.service.clone(), request.offered_since());
         self.sessions
             .track(uid, was_held.as_ref(), request.life.holder());
-        self.track_offer(uid, was_offered);
+        self.track_offer(uid, &service, was_offered, is_offered);
         for act in acts {
             self.act(uid, act, now);
         }
     }
 
-    fn track_offer(&mut self, uid: &Uid, was: Option<Duration>) {
-        let Some(Entry::Live(request)) = self.entries.get(uid) else {
-            return;
-        };
-        let is = request.offered_since();
+    fn track_offer(
+        &mut self,
+        uid: &Uid,
+        service: &Arc<str>,
+        was: Option<Duration>,
+        is: Option<Duration>,
+    ) {
         if was == is {
             return;
         }
-        let count = self
-            .offered_count
-            .entry(request.service.clone())
-            .or_default();
+        let count = self.offered_count.entry(service.clone()).or_default();
         if let Some(since) = was {
             self.offered.remove(&(since, uid.clone()));
             *count -= 1;
@@ -69,7 +69,7 @@ impl Engine {
             *count += 1;
         }
         if *count == 0 {
-            self.offered_count.remove(&request.service);
+            self.offered_count.remove(service);
         }
     }
 
@@ -117,11 +117,20 @@ impl Engine {
             }
             Act::Save => self.dirty(uid, Urgency::Live, now),
             Act::SaveNow => self.dirty(uid, Urgency::Now, now),
-            Act::Forget => {
-                self.writes.forget(uid);
-                self.entries.remove(uid);
-            }
+            Act::Forget => self.forget(uid),
         }
+    }
+
+    fn forget(&mut self, uid: &Uid) {
+        let Some(Entry::Live(request)) = self.entries.remove(uid) else {
+            return;
+        };
+        if request.life.state == State::Recovering {
+            self.ghosts.insert(uid.clone());
+        }
+        self.writes.forget(uid);
+        self.sessions.track(uid, request.life.holder(), None);
+        self.track_offer(uid, &request.service, request.offered_since(), None);
     }
 
     /// Its turn will come, once.

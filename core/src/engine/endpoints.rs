@@ -86,6 +86,9 @@ impl Engine {
             }
             Entry::Finished(_) => false,
         });
+        if self.endpoints.values().all(|endpoint| endpoint.recovered) {
+            self.ghosts.clear();
+        }
         recovering.sort_by_key(|uid| self.live(uid).map(|request| request.life.queued.wall));
         for uid in recovering {
             self.apply(&uid, LifeEvent::TakeoverEnded, now);

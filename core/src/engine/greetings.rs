@@ -1,10 +1,13 @@
 //! Streams and leases: greetings, heartbeats, and what silence means.
 
-use std::{collections::HashSet, time::Duration};
+use std::{
+    collections::{BTreeSet, HashSet},
+    time::Duration,
+};
 
 use super::{Effect, Engine, Entry, Hello, ToWorker, sessions::Session};
 use crate::{
-    ids::{AttemptId, Holder, Now, SessionId},
+    ids::{AttemptId, Holder, Now, SessionId, Uid},
     life::{LifeEvent, State},
 };
 
@@ -16,12 +19,14 @@ impl Engine {
         let lease = self.sessions.holders.entry(holder.clone()).or_default();
         lease.until = until;
         lease.strays.clear();
+        lease.unlisted.clear();
         if let Some(old) = lease.session.replace(id) {
             self.sessions.open.remove(&old);
             self.effects.push(Effect::Close(old));
         }
         self.sessions.open.insert(id, Session::new(hello));
-        self.void_unlisted(&holder, hello.running.iter().chain(&hello.outcomes), now);
+        let unlisted = self.unlisted(&holder, hello.running.iter().chain(&hello.outcomes));
+        self.void(&holder, unlisted.iter(), now);
         self.welcome(id);
         let running = hello.running.iter().map(|attempt| (attempt, false));
         let ended = hello.outcomes.iter().map(|attempt| (attempt, true));
@@ -34,22 +39,24 @@ impl Engine {
         now.mono + self.config.own_lease()
     }
 
-    /// What a worker process holds here but does not list, it does not hold.
-    fn void_unlisted<'a>(
-        &mut self,
+    /// What a worker process holds here but does not list.
+    fn unlisted<'a>(
+        &self,
         holder: &Holder,
         listed: impl Iterator<Item = &'a AttemptId>,
-        now: Now,
-    ) {
+    ) -> BTreeSet<Uid> {
         let listed: HashSet<&AttemptId> = listed.collect();
-        for uid in self.sessions.held(holder) {
-            let is_listed = |id: AttemptId| listed.contains(&id);
-            if !self
-                .live(&uid)
-                .is_some_and(|request| is_listed(request.id(&uid)))
-            {
-                self.apply(&uid, LifeEvent::Missing { by: holder.clone() }, now);
-            }
+        let is_listed = |uid: &Uid| self.live(uid).is_some_and(|r| listed.contains(&r.id(uid)));
+        self.sessions
+            .held(holder)
+            .into_iter()
+            .filter(|uid| !is_listed(uid))
+            .collect()
+    }
+
+    fn void<'a>(&mut self, holder: &Holder, uids: impl Iterator<Item = &'a Uid>, now: Now) {
+        for uid in uids {
+            self.apply(uid, LifeEvent::Missing { by: holder.clone() }, now);
         }
     }
 
@@ -163,11 +170,13 @@ impl Engine {
         };
         (session.free, session.draining) = (free, draining);
         let holder = session.holder.clone();
-        if let Some(lease) = self.sessions.holders.get_mut(&holder) {
-            lease.until = until;
-            lease.strays.retain(|stray| held.contains(stray));
-        }
-        self.void_unlisted(&holder, held.iter(), now);
+        let unlisted = self.unlisted(&holder, held.iter());
+        let lease = self.sessions.holders.entry(holder.clone()).or_default();
+        lease.until = until;
+        lease.strays.retain(|stray| held.contains(stray));
+        // Once may mean that a claim overtook the heartbeat on its way here.
+        let before = std::mem::replace(&mut lease.unlisted, unlisted.clone());
+        self.void(&holder, unlisted.intersection(&before), now);
         self.effects
             .push(Effect::Send(id, ToWorker::HeartbeatAck(seq)));
     }

@@ -58,6 +58,8 @@ pub struct Engine {
     delayed: BTreeSet<(Duration, Uid)>,
     writes: Writes,
     takeover_until: Duration,
+    /// Inherited requests that went away during the take-over: one that comes back may still run.
+    ghosts: BTreeSet<Uid>,
     draining: bool,
     effects: Vec<Effect>,
 }
@@ -81,6 +83,7 @@ impl Engine {
             offered: BTreeSet::new(),
             offered_count: HashMap::new(),
             delayed: BTreeSet::new(),
+            ghosts: BTreeSet::new(),
             draining: false,
             effects: Vec::new(),
         }

@@ -8,6 +8,7 @@ use crate::{
     ids::{Now, Uid},
     life::LifeEvent,
     reason::Reason,
+    status,
 };
 
 /// A ticket that nobody claimed for so long is published again when a session has a free slot for it.
@@ -17,10 +18,11 @@ const UNCLAIMED_CHECK: Duration = Duration::from_secs(1);
 
 impl Engine {
     pub(super) fn pump(&mut self, now: Now) {
+        // Writes first: what is durable already can be offered at once.
+        self.start_writes(now);
         if !self.draining {
             self.publish_tickets(now);
         }
-        self.start_writes(now);
     }
 
     /// When time alone can change something.
@@ -123,10 +125,16 @@ impl Engine {
             let waiting_for = self.live(&uid).and_then(|r| self.waiting_for(&r.service));
             let request = self.live_mut(&uid).expect("what is dirty is live");
             request.writing = request.revision;
+            let status = request.wanted_status(waiting_for);
+            if request.shown.as_ref() == Some(&status) {
+                self.landed(&uid, now);
+                continue;
+            }
+            request.sent = (!status::has_ended(&status)).then(|| status.clone());
             let write = Write {
                 address: request.address.clone(),
                 resource_version: request.resource_version.clone(),
-                status: request.wanted_status(waiting_for),
+                status,
                 uid,
                 urgency,
             };

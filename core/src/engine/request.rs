@@ -24,6 +24,10 @@ pub(super) struct Request {
     pub(super) address: Address,
     pub(super) resource_version: String,
     generation: Option<i64>,
+    /// The live status of that version, when it is known.
+    pub(super) shown: Option<RequestStatus>,
+    /// The live status of the write under way.
+    pub(super) sent: Option<RequestStatus>,
     pub(super) service: Arc<str>,
     requester: Arc<str>,
     pub(super) params: Params,
@@ -87,10 +91,9 @@ impl Entry {
                 request.list = seen_in;
                 request.address = observation.address.clone();
                 request.generation = observation.generation;
-                if newer(&observation.resource_version, &request.resource_version) {
-                    request
-                        .resource_version
-                        .clone_from(&observation.resource_version);
+                let (found, known) = (&observation.resource_version, &request.resource_version);
+                if found == known || newer(found, known) {
+                    request.show(observation);
                 }
             }
         }
@@ -115,6 +118,8 @@ impl Request {
             address: found.address,
             resource_version: found.resource_version,
             generation: found.generation,
+            shown: found.status,
+            sent: None,
             service: spec.service.into(),
             requester: spec.requester.unwrap_or_default().into(),
             params: found.params,
@@ -127,6 +132,13 @@ impl Request {
             writing: 0,
             list,
         }
+    }
+
+    /// What the API has now.
+    pub(super) fn show(&mut self, observation: &Observation) {
+        self.resource_version
+            .clone_from(&observation.resource_version);
+        self.shown.clone_from(&observation.status);
     }
 
     /// The attempt that is under way or next.

@@ -83,7 +83,8 @@ impl Engine {
             .copied()
             .unwrap_or(Limits { timeout: TIMEOUT });
         let mut request = Request::new(observation, life, limits, list);
-        request.inherited = !listed || (known && !recovered);
+        let known_before = self.ghosts.remove(&uid) || known;
+        request.inherited = !listed || (known_before && !recovered);
         self.entries
             .insert(uid.clone(), Entry::Live(Box::new(request)));
         match admitted {
@@ -162,19 +163,12 @@ impl Engine {
         };
         match result {
             WriteResult::Ok(version) => {
-                request.resource_version = version;
-                let waits = matches!(request.life.state, State::Saving { .. } | State::Done(_));
-                let newest = request.writing == request.revision;
-                self.writes.done(uid, now.mono);
-                if waits && newest {
-                    self.end_is_durable(uid, now);
-                }
+                (request.resource_version, request.shown) = (version, request.sent.take());
+                self.landed(uid, now);
             }
             WriteResult::Conflict(observation) => {
                 // A live read is the newest word, whatever the numbers say.
-                request
-                    .resource_version
-                    .clone_from(&observation.resource_version);
+                request.show(&observation);
                 self.observed(*observation, now);
                 self.writes.failed(uid, true, now.mono);
             }
@@ -184,6 +178,18 @@ impl Engine {
                 self.apply(uid, LifeEvent::Gone, now);
             }
             WriteResult::Retry => self.writes.failed(uid, false, now.mono),
+        }
+    }
+
+    /// What the write under way shows is in the API.
+    pub(super) fn landed(&mut self, uid: &Uid, now: Now) {
+        self.writes.done(uid, now.mono);
+        let Some(request) = self.live(uid) else {
+            return;
+        };
+        let waits = matches!(request.life.state, State::Saving { .. } | State::Done(_));
+        if waits && request.writing == request.revision {
+            self.end_is_durable(uid, now);
         }
     }
 

@@ -36,6 +36,8 @@ pub(super) struct Lease {
     pub(super) until: Duration,
     pub(super) session: Option<SessionId>,
     pub(super) held: BTreeSet<Uid>,
+    /// Of these, what the newest heartbeat did not list.
+    pub(super) unlisted: BTreeSet<Uid>,
     /// Runs that no request knows of: told to stop, and to be waited for.
     pub(super) strays: BTreeSet<AttemptId>,
 }
@@ -55,6 +57,7 @@ impl Sessions {
         }
         if let Some(lease) = was.and_then(|holder| self.holders.get_mut(holder)) {
             lease.held.remove(uid);
+            lease.unlisted.remove(uid);
         }
         if let Some(lease) = is.and_then(|holder| self.holders.get_mut(holder)) {
             lease.held.insert(uid.clone());

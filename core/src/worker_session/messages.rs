@@ -71,7 +71,7 @@ impl<O: Clone> Worker<O> {
 
     pub(super) fn welcome<A>(
         &mut self,
-        welcome: Welcome,
+        welcome: &Welcome,
         now: Duration,
         effects: &mut Effects<A, O>,
     ) -> Result<(), Ignored> {
@@ -265,12 +265,11 @@ impl<O: Clone> Worker<O> {
         Ok(())
     }
 
-    pub(super) fn drain_over<A>(&mut self, effects: &mut Effects<A, O>) -> Result<(), Ignored> {
+    pub(super) fn drain_over<A>(&mut self, effects: &mut Effects<A, O>) {
         for (id, attempt) in &mut self.attempts {
             if attempt.stop(Why::Leaving) {
                 effects.push(Effect::Stop { id: id.clone() });
             }
         }
-        Ok(())
     }
 }

@@ -9,6 +9,8 @@ kcp_dir=${KCP_DIR:-/.kcp}          # where kcp keeps admin.kubeconfig
 secrets=${SECRETS_DIR:-/secrets}   # kcp/ watcher/ teams/
 manifests=${MANIFESTS_DIR:-/isc/kcp}
 provider=root:org:provider
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
 
 admin() {
     workspace=$1
@@ -34,8 +36,8 @@ retry() {
 
 make_workspace() { # PARENT NAME TYPE
     printf 'apiVersion: tenancy.kcp.io/v1alpha1\nkind: Workspace\nmetadata: {name: %s}\nspec: {type: {name: %s, path: root}}\n' \
-        "$2" "$3" >/tmp/workspace.yaml
-    retry "workspace $1:$2" admin "$1" apply -f /tmp/workspace.yaml
+        "$2" "$3" >"$work/workspace.yaml"
+    retry "workspace $1:$2" admin "$1" apply -f "$work/workspace.yaml"
     retry "workspace $1:$2" admin "$1" wait --for=jsonpath='{.status.phase}'=Ready "workspace/$2" --timeout=60s
 }
 
@@ -50,7 +52,7 @@ clusters:
 - name: $3
   cluster:
     server: $server/clusters/$2
-    certificate-authority-data: $(base64 <"$secrets/kcp/tls.crt" | tr -d '\n')
+    certificate-authority-data: $(base64 <"$secrets/kcp/ca.crt" | tr -d '\n')
 users:
 - name: $3
   user: {token: $(token_of "$3")}
@@ -63,7 +65,7 @@ KUBECONFIG
 
 make_team() { # NAME ADMIN
     make_workspace root:org "$1" universal
-    cat >/tmp/team.yaml <<RBAC
+    cat >"$work/team.yaml" <<RBAC
 apiVersion: rbac.authorization.k8s.io/v1
 kind: ClusterRoleBinding
 metadata: {name: team-admin}
@@ -76,7 +78,7 @@ metadata: {name: team-access}
 roleRef: {apiGroup: rbac.authorization.k8s.io, kind: ClusterRole, name: "system:kcp:workspace:access"}
 subjects: [{apiGroup: rbac.authorization.k8s.io, kind: User, name: $2}]
 RBAC
-    retry "admin of $1" admin "root:org:$1" apply -f /tmp/team.yaml
+    retry "admin of $1" admin "root:org:$1" apply -f "$work/team.yaml"
     write_kubeconfig "$secrets/teams/$1.kubeconfig" "root:org:$1" "$2"
     retry "binding of $1" kubectl --kubeconfig "$secrets/teams/$1.kubeconfig" apply -f "$manifests/apibinding.yaml"
 }
@@ -85,7 +87,7 @@ retry "kcp" admin root get workspaces
 make_workspace root org organization
 make_workspace root:org provider universal
 # What limits the teams comes before the export that lets them in.
-for file in rbac-consumers requester-policy rbac-controller apiresourceschema apiexport; do
+for file in rbac-consumers requester-policy params-policy rbac-controller apiresourceschema apiexport; do
     retry "$file" admin $provider apply -f "$manifests/$file.yaml"
 done
 write_kubeconfig "$secrets/watcher/kubeconfig" $provider isc-controller

@@ -38,12 +38,23 @@ for reader in watcher worker; do
     printf 'amqp://isc:%s@rabbitmq:5672/%%2f' "$password" | give "$secrets/$reader/amqp-url" $nonroot 0400
 done
 
-# kcp: a certificate for the name that everybody here uses, and a token for each identity.
-openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 3650 -subj /CN=kcp \
-    -addext subjectAltName=DNS:kcp,DNS:localhost,IP:127.0.0.1 \
-    -keyout "$work"/tls.key -out "$work"/tls.crt 2>/dev/null
+# kcp: a certificate for the name that everybody here uses, and a token for each identity. The authority is a
+# certificate of its own: one that is both authority and server is refused by the watcher's TLS.
+key() { openssl ecparam -name prime256v1 -genkey -noout -out "$1"; }
+key "$work"/ca.key
+key "$work"/tls.key
+openssl req -x509 -new -key "$work"/ca.key -days 3650 -subj "/CN=kcp authority" -out "$work"/ca.crt
+openssl req -new -key "$work"/tls.key -subj /CN=kcp -out "$work"/tls.csr
+cat >"$work"/tls.ext <<EXTENSIONS
+basicConstraints = critical, CA:FALSE
+extendedKeyUsage = serverAuth
+subjectAltName = DNS:kcp, DNS:localhost, IP:127.0.0.1
+EXTENSIONS
+openssl x509 -req -in "$work"/tls.csr -CA "$work"/ca.crt -CAkey "$work"/ca.key -CAcreateserial -days 3650 \
+    -extfile "$work"/tls.ext -out "$work"/tls.crt 2>/dev/null
 give "$secrets"/kcp/tls.key $nonroot 0400 <"$work"/tls.key
-give "$secrets"/kcp/tls.crt $nonroot 0444 <"$work"/tls.crt
+give "$secrets"/kcp/ca.crt $nonroot 0444 <"$work"/ca.crt
+cat "$work"/tls.crt "$work"/ca.crt | give "$secrets"/kcp/tls.crt $nonroot 0444
 for user in isc-controller alice bob; do
     printf '%s,%s,%s\n' "$(random)" $user $user
 done | give "$secrets"/kcp/tokens.csv $nonroot 0400

@@ -7,7 +7,11 @@ use lapin::{Connection, ConnectionProperties, Event};
 use tokio::{sync::watch, time::Instant};
 use tokio_util::sync::CancellationToken;
 
-use super::{Address, AmqpConfig, AmqpError, BrokerState, Link, within};
+use super::{
+    Address, AmqpConfig, AmqpError, BrokerState, Link,
+    socket::{self, Socket},
+    within,
+};
 use crate::{admin::Part, backoff::Backoff, nag::Nag};
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
@@ -81,9 +85,11 @@ impl Connector {
             let attempt = shutdown.run_until_cancelled(self.connect()).await;
             let Some(attempt) = attempt else { break };
             let ended = match attempt {
-                Ok(connection) => {
+                Ok((connection, socket)) => {
                     let since = Instant::now();
                     let ended = self.live(connection, &mut session, &mut nag).await;
+                    // Whatever did not close by itself ends here.
+                    drop(socket);
                     if since.elapsed() >= STABLE {
                         backoff.reset();
                     }
@@ -91,9 +97,12 @@ impl Connector {
                 }
                 Err(error) => Err(error),
             };
-            if let Err(error) = ended {
-                self.down(&error.to_string());
-                nag.trouble(&error.to_string());
+            match ended {
+                Ok(()) => self.down("connecting"),
+                Err(error) => {
+                    self.down(&error.to_string());
+                    nag.trouble(&error.to_string());
+                }
             }
             let pause = tokio::time::sleep(backoff.delay());
             shutdown.run_until_cancelled(pause).await;
@@ -103,23 +112,25 @@ impl Connector {
 
     fn down(&self, why: &str) {
         self.part.not_ready(why);
-        self.state.send_replace(BrokerState::Down(why.to_owned()));
+        let down = BrokerState::Down(why.to_owned());
+        self.state.send_if_modified(|state| {
+            let news = *state != down;
+            *state = down;
+            news
+        });
     }
 
-    async fn connect(&self) -> Result<Connection, AmqpError> {
+    async fn connect(&self) -> Result<(Connection, Arc<Socket>), AmqpError> {
         let address = self.config.address()?;
         let mut uri = address.uri().clone();
         uri.query.heartbeat.get_or_insert(HEARTBEAT_SECONDS);
         uri.query.frame_max.get_or_insert(FRAME_MAX);
         let properties =
             ConnectionProperties::default().with_connection_name(self.name.as_str().into());
-        within(
-            CONNECT_TIMEOUT,
-            "connect",
-            Connection::connect_uri(uri, properties),
-        )
-        .await
-        .map_err(|error| at(&address, error))
+        let connecting = socket::connect(uri, properties, CONNECT_TIMEOUT);
+        within(CONNECT_TIMEOUT, "connect", connecting)
+            .await
+            .map_err(|error| at(&address, error))
     }
 
     async fn live(
@@ -132,7 +143,7 @@ impl Connector {
         let mut events = std::pin::pin!(connection.events_listener());
         self.up(nag);
         let link = Link::new(connection.clone(), self.state.subscribe());
-        let mut running = std::pin::pin!(session.run(link));
+        let mut running = std::pin::pin!(session.run(link.clone()));
         let ended = tokio::select! {
             biased;
             ended = &mut running => ended,
@@ -145,6 +156,7 @@ impl Connector {
         };
         let close = connection.close(200, "done".into());
         let _already_gone = within(CLOSE_TIMEOUT, "close", close).await;
+        drop(link);
         ended
     }
 
@@ -231,5 +243,28 @@ mod tests {
         tokio::time::timeout(Duration::from_secs(5), tasks.join_all())
             .await
             .expect("the supervisor ends with the shutdown");
+    }
+    #[tokio::test]
+    async fn a_peer_that_says_nothing_is_hung_up_on() {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let config = AmqpConfig {
+            url: format!("amqp://{address}"),
+            ..AmqpConfig::default()
+        };
+        let uri = config.address().unwrap().uri().clone();
+        let properties = ConnectionProperties::default();
+        let connecting = socket::connect(uri, properties, CONNECT_TIMEOUT);
+        let (accepted, given_up) = tokio::join!(
+            listener.accept(),
+            tokio::time::timeout(Duration::from_millis(300), connecting),
+        );
+        assert!(given_up.is_err());
+        let mut greeting = vec![];
+        let (mut stream, _) = accepted.unwrap();
+        let read = tokio::io::AsyncReadExt::read_to_end(&mut stream, &mut greeting);
+        let read = tokio::time::timeout(Duration::from_secs(5), read).await;
+        read.expect("the connection must end").unwrap();
+        assert!(greeting.starts_with(b"AMQP"));
     }
 }

@@ -1,6 +1,6 @@
 //! One connection to the broker, as a session sees it.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use lapin::{Channel, Connection};
 use tokio::sync::watch;
@@ -26,6 +26,8 @@ pub enum BrokerState {
 #[derive(Clone, Debug)]
 pub struct Link {
     connection: Arc<Connection>,
+    /// A channel that is dropped closes itself; these are kept to end with the connection.
+    channels: Arc<Mutex<Vec<Channel>>>,
     state: watch::Receiver<BrokerState>,
 }
 
@@ -43,20 +45,23 @@ impl BrokerState {
 
 impl Link {
     pub(super) fn new(connection: Arc<Connection>, state: watch::Receiver<BrokerState>) -> Self {
-        Self { connection, state }
+        Self {
+            connection,
+            channels: Arc::default(),
+            state,
+        }
     }
 
-    /// Opens a channel.
+    /// Opens a channel, which stays open as long as the connection: open a few, not one per message.
     ///
     /// # Errors
     /// When the connection is gone or the broker does not answer.
     pub async fn channel(&self) -> Result<Channel, AmqpError> {
-        within(
-            CALL_TIMEOUT,
-            "open channel",
-            self.connection.create_channel(),
-        )
-        .await
+        let open = self.connection.create_channel();
+        let channel = within(CALL_TIMEOUT, "open channel", open).await?;
+        let mut channels = self.channels.lock().unwrap_or_else(PoisonError::into_inner);
+        channels.push(channel.clone());
+        Ok(channel)
     }
 
     /// Resolves when this connection ends or any channel on it fails. A session must return then.

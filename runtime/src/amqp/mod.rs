@@ -10,6 +10,7 @@ mod connect;
 mod error;
 mod link;
 mod publish;
+mod socket;
 mod topology;
 
 pub use config::{Address, AmqpConfig};

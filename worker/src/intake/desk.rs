@@ -1,140 +1,121 @@
 //! The consumers of one connection and the tickets that are out.
 
+mod tickets;
+
 use std::{collections::HashMap, task::Poll};
 
-use futures::{StreamExt as _, future::poll_fn};
-use isc_core::{
-    ids::{AttemptId, Uid},
-    worker_session::{Settlement, TicketNo},
-};
-use isc_proto::{Ticket, TicketKind};
+use futures::{FutureExt as _, StreamExt as _, future::poll_fn};
+use isc_core::worker_session::TicketNo;
 use isc_runtime::amqp::{AmqpError, CALL_TIMEOUT, within};
 use lapin::{
     Acker, Channel, Consumer,
     message::Delivery,
-    options::{
-        BasicAckOptions, BasicCancelOptions, BasicConsumeOptions, BasicGetOptions,
-        BasicNackOptions, BasicQosOptions, BasicRejectOptions,
-    },
+    options::{BasicCancelOptions, BasicConsumeOptions, BasicGetOptions, BasicQosOptions},
     types::FieldTable,
 };
-use tokio::sync::{mpsc, watch};
+use tokio::sync::mpsc;
 
 use super::{
     FromIntake,
+    orders::{Orders, Room},
     plan::{self, Step, plan},
 };
 use crate::metrics::Metrics;
 
 /// All that hangs on one channel; gone with it.
-pub(super) struct Desk {
+pub(super) struct Desk<'a> {
     channel: Channel,
     queues: Vec<Queue>,
-    held: HashMap<TicketNo, (Acker, usize)>,
-    metrics: Metrics,
-    next: TicketNo,
+    held: HashMap<TicketNo, Held>,
+    room: Room,
     /// Whose turn it is to be probed first.
     turn: usize,
+    metrics: &'a Metrics,
+    next: &'a mut TicketNo,
+    agent: &'a mpsc::Sender<FromIntake>,
 }
 
 struct Queue {
     service: String,
     name: String,
     consumer: Option<Consumer>,
+    /// How many consumers there were.
+    epoch: u64,
     plan: plan::Queue,
 }
 
-/// What became of a delivery.
-enum Taken {
-    /// The agent has it.
-    Handed(FromIntake),
-    /// It is settled already.
-    Settled,
+/// A ticket that is out.
+struct Held {
+    acker: Acker,
+    queue: usize,
+    /// The consumer that brought it; `None` when it was got singly.
+    epoch: Option<u64>,
 }
 
 // === impl Desk ===
 
-impl Desk {
+impl<'a> Desk<'a> {
     pub(super) fn new(
         channel: Channel,
         queues: impl Iterator<Item = (String, String)>,
-        metrics: Metrics,
-        next: TicketNo,
+        metrics: &'a Metrics,
+        next: &'a mut TicketNo,
+        agent: &'a mpsc::Sender<FromIntake>,
     ) -> Self {
         let queue = |(service, name)| Queue {
             service,
             name,
             consumer: None,
+            epoch: 0,
             plan: plan::Queue::default(),
         };
         Self {
             channel,
             queues: queues.map(queue).collect(),
             held: HashMap::new(),
+            room: Room::default(),
+            turn: 0,
             metrics,
             next,
-            turn: 0,
+            agent,
         }
     }
 
-    /// The number of the next ticket; they are never used twice.
-    pub(super) fn next(&self) -> TicketNo {
-        self.next
-    }
-
     /// Works until something fails, or until the agent ends: then all that is out is returned.
-    pub(super) async fn work(
-        &mut self,
-        settlements: &mut mpsc::Receiver<(TicketNo, Settlement)>,
-        free: &mut watch::Receiver<u32>,
-        agent: &mpsc::Sender<FromIntake>,
-    ) -> Result<(), AmqpError> {
-        free.mark_changed();
+    pub(super) async fn work(&mut self, orders: &mut Orders) -> Result<(), AmqpError> {
+        orders.again();
         loop {
             tokio::select! {
                 biased;
-                settlement = settlements.recv() => match settlement {
-                    Some((ticket, how)) => {
-                        self.settle(ticket, how, agent).await?;
-                        let free = *free.borrow();
-                        self.arrange(free, agent).await?;
+                batch = orders.next() => match batch {
+                    Some(batch) => {
+                        self.room = batch.room;
+                        self.settle_all(batch.settlements).await?;
+                        self.arrange().await?;
                     }
-                    None => return self.close(agent).await,
+                    None => return self.close().await,
                 },
-                Ok(()) = free.changed() => {
-                    let free = *free.borrow_and_update();
-                    self.arrange(free, agent).await?;
-                }
                 (queue, delivery) = delivered(&mut self.queues) => {
-                    self.take(queue, delivery, agent).await?;
+                    self.take(queue, delivery).await?;
                 }
             }
         }
     }
 
     /// Brings the consumers in line with the free slots.
-    async fn arrange(
-        &mut self,
-        free: u32,
-        agent: &mpsc::Sender<FromIntake>,
-    ) -> Result<(), AmqpError> {
+    async fn arrange(&mut self) -> Result<(), AmqpError> {
         let mut probed = false;
         loop {
             let queues: Vec<_> = self.queues.iter().map(|queue| queue.plan).collect();
+            let free = self.room.free(*self.next);
             match plan(&queues, free, probed) {
                 None => return Ok(()),
-                Some(Step::Cancel(queues)) => self.cancel(queues, agent).await?,
-                Some(Step::Probe) => {
-                    if self.probe(agent).await? {
-                        // The agent answers with what is free now.
-                        return Ok(());
-                    }
-                    probed = true;
-                }
+                Some(Step::Cancel(queues)) => self.cancel(queues).await?,
+                Some(Step::Probe) => probed = !self.probe().await?,
                 Some(Step::Consume(wanted)) => {
-                    for (queue, prefetch) in wanted {
-                        self.cancel([queue], agent).await?;
-                        self.consume(queue, prefetch).await?;
+                    for queue in wanted {
+                        self.cancel([queue]).await?;
+                        self.consume(queue, free).await?;
                     }
                 }
             }
@@ -153,37 +134,40 @@ impl Desk {
             FieldTable::default(),
         );
         queue.consumer = Some(within(CALL_TIMEOUT, "basic.consume", consume).await?);
-        queue.plan.prefetch = Some(prefetch);
+        queue.epoch += 1;
+        queue.plan = plan::Queue {
+            prefetch: Some(prefetch),
+            held: 0,
+        };
         Ok(())
     }
 
     /// Stops consumers; what they brought meanwhile goes to the agent, which takes or returns it.
-    async fn cancel(
-        &mut self,
-        queues: impl IntoIterator<Item = usize>,
-        agent: &mpsc::Sender<FromIntake>,
-    ) -> Result<(), AmqpError> {
+    async fn cancel(&mut self, queues: impl IntoIterator<Item = usize>) -> Result<(), AmqpError> {
         for queue in queues {
-            self.queues[queue].plan.prefetch = None;
+            self.queues[queue].plan = plan::Queue::default();
             let Some(mut consumer) = self.queues[queue].consumer.take() else {
                 continue;
             };
             let options = BasicCancelOptions::default();
             let cancel = self.channel.basic_cancel(consumer.tag(), options);
             within(CALL_TIMEOUT, "basic.cancel", cancel).await?;
-            while let Some(delivery) = consumer.next().await {
-                let delivery = delivery.map_err(|source| AmqpError::Broker {
-                    op: "basic.cancel",
-                    source,
-                })?;
-                self.hand(queue, delivery, agent).await?;
+            // What it had brought by then comes first, then its end.
+            while let Some(delivery) = within(
+                CALL_TIMEOUT,
+                "basic.cancel",
+                consumer.next().map(Option::transpose),
+            )
+            .await?
+            {
+                self.hand(queue, delivery, None).await?;
             }
         }
         Ok(())
     }
 
     /// Gets one ticket from the first queue in turn that has one; false when none has.
-    async fn probe(&mut self, agent: &mpsc::Sender<FromIntake>) -> Result<bool, AmqpError> {
+    async fn probe(&mut self) -> Result<bool, AmqpError> {
         for offset in 0..self.queues.len() {
             let queue = (self.turn + offset) % self.queues.len();
             loop {
@@ -191,7 +175,7 @@ impl Desk {
                 let get = self.channel.basic_get(name, BasicGetOptions::default());
                 let got = within(CALL_TIMEOUT, "basic.get", get).await?;
                 let Some(got) = got else { break };
-                if self.hand(queue, got.delivery, agent).await? {
+                if self.hand(queue, got.delivery, None).await? {
                     self.turn = (queue + 1) % self.queues.len();
                     return Ok(true);
                 }
@@ -200,14 +184,12 @@ impl Desk {
         Ok(false)
     }
 
-    async fn take(
-        &mut self,
-        queue: usize,
-        delivery: Option<Delivered>,
-        agent: &mpsc::Sender<FromIntake>,
-    ) -> Result<(), AmqpError> {
+    async fn take(&mut self, queue: usize, delivery: Option<Delivered>) -> Result<(), AmqpError> {
         match delivery {
-            Some(Ok(delivery)) => self.hand(queue, delivery, agent).await.map(drop),
+            Some(Ok(delivery)) => {
+                let epoch = self.queues[queue].epoch;
+                self.hand(queue, delivery, Some(epoch)).await.map(drop)
+            }
             Some(Err(source)) => Err(AmqpError::Broker {
                 op: "consume",
                 source,
@@ -219,95 +201,12 @@ impl Desk {
         }
     }
 
-    /// Hands a ticket to the agent; false when it was none and is settled already.
-    async fn hand(
-        &mut self,
-        queue: usize,
-        delivery: Delivery,
-        agent: &mpsc::Sender<FromIntake>,
-    ) -> Result<bool, AmqpError> {
-        match self.read(queue, delivery).await? {
-            Taken::Settled => Ok(false),
-            Taken::Handed(ticket) => {
-                // When the agent has ended, the end of the settlements tells so.
-                let _ended = agent.send(ticket).await;
-                Ok(true)
-            }
-        }
-    }
-
-    async fn read(&mut self, queue: usize, delivery: Delivery) -> Result<Taken, AmqpError> {
-        let Delivery { data, acker, .. } = delivery;
-        let service = &self.queues[queue].service;
-        let ticket = match Ticket::from_bytes(&data) {
-            Ok(ticket) if ticket.service == *service => ticket,
-            Ok(ticket) => {
-                tracing::warn!("a ticket for {} in the queue of {service}", ticket.service);
-                self.metrics.delivery("misrouted");
-                reject(&acker).await?;
-                return Ok(Taken::Settled);
-            }
-            Err(error) => {
-                tracing::warn!(
-                    "a message in the queue of {service} goes to the dead letters: {error}"
-                );
-                self.metrics.delivery("undecodable");
-                reject(&acker).await?;
-                return Ok(Taken::Settled);
-            }
-        };
-        if ticket.kind == TicketKind::Stop {
-            // Programs run nowhere but in their worker: there is nothing outside to stop.
-            self.metrics.delivery("stop");
-            ack(&acker).await?;
-            return Ok(Taken::Settled);
-        }
-        let no = self.next;
-        self.next = TicketNo(no.0 + 1);
-        self.held.insert(no, (acker, queue));
-        self.queues[queue].plan.held += 1;
-        Ok(Taken::Handed(FromIntake::Ticket {
-            ticket: no,
-            id: AttemptId {
-                uid: Uid::new(&ticket.uid),
-                attempt: ticket.attempt,
-            },
-            service: ticket.service,
-        }))
-    }
-
-    async fn settle(
-        &mut self,
-        ticket: TicketNo,
-        how: Settlement,
-        agent: &mpsc::Sender<FromIntake>,
-    ) -> Result<(), AmqpError> {
-        let Some((acker, queue)) = self.held.remove(&ticket) else {
-            // Of an earlier connection: the broker has it again.
-            return Ok(());
-        };
-        if how != Settlement::Done {
-            self.cancel(0..self.queues.len(), agent).await?;
-        }
-        self.queues[queue].plan.held -= 1;
-        let result = match how {
-            Settlement::Done => "done",
-            Settlement::StillRunning => "still_running",
-            Settlement::Return => "returned",
-        };
-        self.metrics.delivery(result);
-        match how {
-            Settlement::Done | Settlement::StillRunning => ack(&acker).await,
-            Settlement::Return => give_back(&acker).await,
-        }
-    }
-
     /// The worker leaves: stop consuming, then return what is out.
-    async fn close(&mut self, agent: &mpsc::Sender<FromIntake>) -> Result<(), AmqpError> {
-        self.cancel(0..self.queues.len(), agent).await?;
-        for (_, (acker, _)) in self.held.drain() {
+    async fn close(&mut self) -> Result<(), AmqpError> {
+        self.cancel(0..self.queues.len()).await?;
+        for (_, held) in self.held.drain() {
             self.metrics.delivery("returned");
-            give_back(&acker).await?;
+            tickets::give_back(&held.acker).await?;
         }
         Ok(())
     }
@@ -328,31 +227,4 @@ async fn delivered(queues: &mut [Queue]) -> (usize, Option<Delivered>) {
         Poll::Pending
     })
     .await
-}
-
-async fn ack(acker: &Acker) -> Result<(), AmqpError> {
-    let call = acker.ack(BasicAckOptions::default());
-    owned(within(CALL_TIMEOUT, "basic.ack", call).await?)
-}
-
-async fn give_back(acker: &Acker) -> Result<(), AmqpError> {
-    let options = BasicNackOptions {
-        requeue: true,
-        ..BasicNackOptions::default()
-    };
-    owned(within(CALL_TIMEOUT, "basic.nack", acker.nack(options)).await?)
-}
-
-async fn reject(acker: &Acker) -> Result<(), AmqpError> {
-    let call = acker.reject(BasicRejectOptions { requeue: false });
-    owned(within(CALL_TIMEOUT, "basic.reject", call).await?)
-}
-
-/// The client answers `false` when the delivery belongs to a channel that is gone.
-fn owned(settled: bool) -> Result<(), AmqpError> {
-    if settled {
-        Ok(())
-    } else {
-        Err(AmqpError::Lost("a ticket could not be settled".into()))
-    }
 }

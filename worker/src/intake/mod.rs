@@ -5,17 +5,16 @@
 //! consuming before it returns anything, since a returned ticket comes straight back to a consumer.
 
 mod desk;
+mod orders;
 mod plan;
 
-use isc_core::{
-    ids::AttemptId,
-    worker_session::{Settlement, TicketNo},
-};
+use isc_core::{ids::AttemptId, worker_session::TicketNo};
 use isc_runtime::amqp::{self, AmqpError, Link, Topology};
-use tokio::sync::{mpsc, watch};
+use tokio::sync::mpsc;
 
 use crate::metrics::Metrics;
 use desk::Desk;
+pub(crate) use orders::{Orders, Till};
 
 /// What the intake tells the agent, in order.
 #[derive(Debug)]
@@ -30,64 +29,35 @@ pub(crate) enum FromIntake {
     BrokerLost,
 }
 
-/// The agent's side.
-#[derive(Debug)]
-pub(crate) struct Till {
-    settlements: mpsc::Sender<(TicketNo, Settlement)>,
-    free: watch::Sender<u32>,
-}
-
 /// The broker's side.
 #[derive(Debug)]
 pub(crate) struct Intake {
     topology: Topology,
     services: Vec<String>,
     agent: mpsc::Sender<FromIntake>,
-    settlements: mpsc::Receiver<(TicketNo, Settlement)>,
-    free: watch::Receiver<u32>,
+    orders: Orders,
     metrics: Metrics,
+    /// The number of the next ticket; they are never used twice.
     next: TicketNo,
 }
 
-/// Both sides. `slots` bounds what can be outstanding.
+/// Both sides: the agent gives its orders at the till.
 pub(crate) fn pair(
     topology: Topology,
     services: Vec<String>,
-    slots: u32,
     agent: mpsc::Sender<FromIntake>,
     metrics: Metrics,
 ) -> (Till, Intake) {
-    // Each queue can bring a ticket per slot before it is stopped; each ticket is settled once.
-    let most = usize::try_from(slots).unwrap_or(usize::MAX) * (services.len() + 1);
-    let (settle, settlements) = mpsc::channel(most);
-    let (open, free) = watch::channel(0);
-    let till = Till {
-        settlements: settle,
-        free: open,
-    };
+    let (till, orders) = orders::pair();
     let intake = Intake {
         topology,
         services,
         agent,
-        settlements,
-        free,
+        orders,
         metrics,
         next: TicketNo(0),
     };
     (till, intake)
-}
-
-// === impl Till ===
-
-impl Till {
-    pub(crate) fn settle(&self, ticket: TicketNo, how: Settlement) {
-        // Only a ticket of a connection that is gone can find it full; the broker has that one already.
-        let _gone = self.settlements.try_send((ticket, how));
-    }
-
-    pub(crate) fn open(&self, free: u32) {
-        self.free.send_replace(free);
-    }
 }
 
 // === impl Intake ===
@@ -110,17 +80,14 @@ impl Intake {
             let queue = self.topology.queue(service);
             (service.clone(), queue)
         });
-        let mut desk = Desk::new(channel, queues, self.metrics.clone(), self.next);
-        let worked = tokio::select! {
+        let mut desk = Desk::new(channel, queues, &self.metrics, &mut self.next, &self.agent);
+        tokio::select! {
             lost = link.broken() => Err(lost),
-            worked = desk.work(&mut self.settlements, &mut self.free, &self.agent) => worked,
-        };
-        self.next = desk.next();
-        worked
+            worked = desk.work(&mut self.orders) => worked,
+        }
     }
 
     async fn broker_lost(&mut self) {
-        while self.settlements.try_recv().is_ok() {}
         // When the agent has ended there is nobody to tell.
         let _ended = self.agent.send(FromIntake::BrokerLost).await;
     }
@@ -129,13 +96,7 @@ impl Intake {
 #[cfg(test)]
 impl Intake {
     /// What a test that plays the broker needs.
-    pub(crate) fn into_parts(
-        self,
-    ) -> (
-        mpsc::Receiver<(TicketNo, Settlement)>,
-        watch::Receiver<u32>,
-        mpsc::Sender<FromIntake>,
-    ) {
-        (self.settlements, self.free, self.agent)
+    pub(crate) fn into_parts(self) -> (Orders, mpsc::Sender<FromIntake>) {
+        (self.orders, self.agent)
     }
 }

@@ -1,8 +1,9 @@
 //! Which consumers are wanted. Pure.
 //!
-//! A consumer's prefetch is fixed when it starts and counts what is unsettled, so a consumer with `held`
-//! unsettled tickets and `free` slots ahead of it wants `held + free`. One that has used its prefetch up
-//! is started anew when there is more to be had.
+//! A consumer's prefetch is fixed when it starts, and the broker counts only that consumer's own
+//! unsettled tickets against it: those of a consumer that was stopped no longer count anywhere. So a new
+//! consumer wants a prefetch of the free slots, and one that has used its prefetch up is started anew
+//! when there is more to be had.
 //!
 //! With one queue that is exact. With several, each is offered every free slot, and a burst on many of
 //! them at once brings some tickets in excess. To keep that rare, a worker that had no free slot first
@@ -14,7 +15,7 @@
 pub(super) struct Queue {
     /// The consumer's prefetch; `None` when there is no consumer.
     pub(super) prefetch: Option<u32>,
-    /// Unsettled tickets from it.
+    /// Unsettled tickets that this consumer brought.
     pub(super) held: u32,
 }
 
@@ -25,8 +26,8 @@ pub(super) enum Step {
     Cancel(Vec<usize>),
     /// Get single tickets in turn; consume when there is none.
     Probe,
-    /// Start, or start anew, these consumers with that prefetch.
-    Consume(Vec<(usize, u32)>),
+    /// Start, or start anew, these consumers with a prefetch of all free slots.
+    Consume(Vec<usize>),
 }
 
 /// The next step, `None` when all is as it should be. `probed` says that all queues were found empty.
@@ -44,7 +45,6 @@ pub(super) fn plan(queues: &[Queue], free: u32, probed: bool) -> Option<Step> {
     }
     let wanting = (0..queues.len())
         .filter(|i| queues[*i].room() == 0)
-        .map(|i| (i, queues[i].held + free))
         .collect::<Vec<_>>();
     (!wanting.is_empty()).then_some(Step::Consume(wanting))
 }
@@ -86,21 +86,18 @@ mod tests {
 
     #[test]
     fn one_queue_gets_exactly_the_free_slots() {
-        let consume = |prefetch| Some(Step::Consume(vec![(0, prefetch)]));
-        assert_eq!(plan(&[queue(None, 0)], 4, false), consume(4));
+        let consume = Some(Step::Consume(vec![0]));
+        assert_eq!(plan(&[queue(None, 0)], 4, false), consume);
         assert_eq!(plan(&[queue(Some(4), 1)], 3, false), None);
-        assert_eq!(plan(&[queue(Some(1), 1)], 3, false), consume(4));
+        assert_eq!(plan(&[queue(Some(1), 1)], 3, false), consume);
     }
 
     #[test]
     fn several_queues_are_probed_before_they_are_consumed() {
-        let stopped = [queue(None, 1), queue(None, 0)];
+        let stopped = [queue(None, 0), queue(None, 0)];
         assert_eq!(plan(&stopped, 2, false), Some(Step::Probe));
-        assert_eq!(
-            plan(&stopped, 2, true),
-            Some(Step::Consume(vec![(0, 3), (1, 2)]))
-        );
+        assert_eq!(plan(&stopped, 2, true), Some(Step::Consume(vec![0, 1])));
         let open = [queue(Some(3), 1), queue(Some(1), 1)];
-        assert_eq!(plan(&open, 2, false), Some(Step::Consume(vec![(1, 3)])));
+        assert_eq!(plan(&open, 2, false), Some(Step::Consume(vec![1])));
     }
 }
