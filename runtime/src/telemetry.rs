@@ -5,6 +5,10 @@ use std::io::IsTerminal as _;
 use serde::Deserialize;
 use tracing_subscriber::EnvFilter;
 
+/// Libraries that log an error per failed try, where our own line once a minute says it better. A
+/// directive for the same target in the configured filter wins.
+const QUIET: &str = "kube_client=off,kube_runtime=off,lapin=off";
+
 /// The `log` section of a configuration.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
@@ -49,7 +53,8 @@ impl Default for LogConfig {
 /// A filter that does not parse.
 pub fn init(config: &LogConfig) -> Result<(), FilterError> {
     let filter = std::env::var("RUST_LOG").unwrap_or_else(|_| config.filter.clone());
-    let parsed = EnvFilter::try_new(&filter).map_err(|source| FilterError { filter, source })?;
+    let parsed = EnvFilter::try_new(format!("{QUIET},{filter}"))
+        .map_err(|source| FilterError { filter, source })?;
     let builder = tracing_subscriber::fmt()
         .with_env_filter(parsed)
         .with_writer(std::io::stderr)

@@ -13,7 +13,7 @@ use isc_watcher::config::WatcherConfig;
 #[command(version)]
 struct Args {
     /// The configuration file; `ISC_...` variables override it.
-    #[arg(long, env = "ISC_CONFIG")]
+    #[arg(long)]
     config: Option<PathBuf>,
     /// Check configuration, services and kubeconfig, then exit.
     #[arg(long)]

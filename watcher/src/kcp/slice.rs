@@ -78,8 +78,11 @@ impl Follower {
             while let Some(item) = stream.next().await {
                 match item {
                     Ok(event) => {
+                        // A list that merely began is no success yet.
+                        if !matches!(event, watcher::Event::Init) {
+                            backoff.reset();
+                        }
                         self.handle(event, &mut listed, &mut nag).await;
-                        backoff.reset();
                     }
                     Err(error) => {
                         let text = explain(&error);
