@@ -7,11 +7,17 @@ use tokio::time::Instant;
 /// How often a lasting trouble is repeated.
 const EVERY: Duration = Duration::from_secs(60);
 
-/// Says a trouble at once, when it changes, and then once a minute; says when it is over.
+/// How many different texts of one trouble are remembered; more are unlikely within a minute.
+const TEXTS: usize = 8;
+
+/// Says a trouble at once, in each of its forms, and then once a minute; says when it is over.
+///
+/// A dependency that is away often fails in turns: refused, reset, handshake cut short. So every text
+/// has its own minute.
 #[derive(Debug)]
 pub struct Nag {
     what: &'static str,
-    said: Option<(Instant, String)>,
+    said: Vec<(Instant, String)>,
 }
 
 // === impl Nag ===
@@ -20,26 +26,26 @@ impl Nag {
     /// `what` names the thing that is waited for, as in "RabbitMQ".
     #[must_use]
     pub fn new(what: &'static str) -> Self {
-        Self { what, said: None }
+        Self { what, said: vec![] }
     }
 
     /// Notes the trouble; logs it when it is new or a minute old. Returns whether it logged.
     pub fn trouble(&mut self, message: &str) -> bool {
         let now = Instant::now();
-        let repeated = self
-            .said
-            .as_ref()
-            .is_some_and(|(at, text)| text == message && now < *at + EVERY);
+        self.said.retain(|(at, _)| now < *at + EVERY);
+        let repeated =
+            self.said.iter().any(|(_, text)| text == message) || self.said.len() >= TEXTS;
         if !repeated {
             tracing::warn!("waiting for {}: {message}", self.what);
-            self.said = Some((now, message.to_owned()));
+            self.said.push((now, message.to_owned()));
         }
         !repeated
     }
 
     /// Notes that all is well; logs when there was trouble before.
     pub fn well(&mut self) {
-        if self.said.take().is_some() {
+        if !self.said.is_empty() {
+            self.said.clear();
             tracing::info!("{} is there", self.what);
         }
     }
@@ -55,6 +61,10 @@ mod tests {
         assert!(nag.trouble("connection refused"));
         assert!(!nag.trouble("connection refused"));
         assert!(nag.trouble("access refused"), "another trouble is news");
+        assert!(
+            !nag.trouble("connection refused"),
+            "troubles that take turns are no flood"
+        );
         tokio::time::advance(EVERY).await;
         assert!(nag.trouble("access refused"));
         nag.well();

@@ -202,7 +202,7 @@ pub(crate) fn to_wire(message: ToWorker) -> v1::WatcherMessage {
             stop: stop.iter().map(wire_id).collect(),
         }),
         ToWorker::HeartbeatAck(seq) => ToWire::HeartbeatAck(v1::HeartbeatAck { seq }),
-        ToWorker::Assignment(assignment) => ToWire::Assignment(to_assignment(*assignment)),
+        ToWorker::Assignment(assignment) => ToWire::Assignment(to_assignment(&assignment)),
         ToWorker::Refusal(at, why) => ToWire::Refusal(v1::Refusal {
             id: id(at),
             reason: why.into(),
@@ -220,7 +220,7 @@ pub(crate) fn to_wire(message: ToWorker) -> v1::WatcherMessage {
     }
 }
 
-fn to_assignment(assignment: Assignment) -> v1::Assignment {
+fn to_assignment(assignment: &Assignment) -> v1::Assignment {
     v1::Assignment {
         id: Some(wire_id(&assignment.id)),
         failed: assignment.failed,
@@ -252,97 +252,4 @@ fn millis(time: std::time::Duration) -> u64 {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn message(message: FromWire) -> v1::WorkerMessage {
-        v1::WorkerMessage {
-            message: Some(message),
-        }
-    }
-
-    fn greeting(change: impl FnOnce(&mut v1::Hello)) -> v1::WorkerMessage {
-        let mut hello = v1::Hello {
-            protocol: PROTOCOL,
-            worker: "w".into(),
-            incarnation: "i".into(),
-            ..v1::Hello::default()
-        };
-        change(&mut hello);
-        message(FromWire::Hello(hello))
-    }
-
-    #[test]
-    fn a_greeting_is_checked() {
-        assert!(hello(greeting(|_| ())).is_ok());
-        let error = hello(greeting(|hello| hello.protocol = 9))
-            .unwrap_err()
-            .to_string();
-        assert!(
-            error.contains("protocol 9") && error.contains("one version"),
-            "{error}"
-        );
-        assert!(matches!(
-            hello(greeting(|hello| hello.worker.clear())),
-            Err(WireError::Field("worker"))
-        ));
-        assert!(matches!(
-            hello(v1::WorkerMessage { message: None }),
-            Err(WireError::Order)
-        ));
-        assert!(matches!(
-            event(SessionId(1), greeting(|_| ())),
-            Err(WireError::Order)
-        ));
-    }
-
-    #[test]
-    fn a_result_that_is_no_object_fails_the_attempt() {
-        let succeeded = |json: &str| {
-            outcome(outcome::Outcome::Succeeded(v1::Succeeded {
-                result_json: json.into(),
-                artifacts: vec![],
-            }))
-        };
-        assert!(matches!(
-            succeeded(""),
-            Outcome::Succeeded { result: None, .. }
-        ));
-        assert!(matches!(
-            succeeded(r#"{"a":null}"#),
-            Outcome::Succeeded {
-                result: Some(_),
-                ..
-            }
-        ));
-        assert!(matches!(
-            succeeded("[1]"),
-            Outcome::Failed {
-                reason: Reason::InvalidResult,
-                ..
-            }
-        ));
-    }
-
-    #[test]
-    fn a_reason_that_is_not_on_the_list_becomes_job_failed() {
-        let failed = |reason: &str| v1::Failed {
-            class: 2,
-            reason: reason.into(),
-            message: String::new(),
-        };
-        let reason = |wire| match outcome(outcome::Outcome::Failed(wire)) {
-            Outcome::Failed { reason, .. } => reason,
-            other => panic!("{other:?}"),
-        };
-        assert_eq!(reason(failed("TimedOut")), Reason::TimedOut);
-        assert_eq!(reason(failed("Succeeded")), Reason::JobFailed);
-        assert_eq!(reason(failed("Whatever")), Reason::JobFailed);
-    }
-
-    #[test]
-    fn long_texts_are_cut_with_a_mark() {
-        assert_eq!(cut("short".into(), 10), "short");
-        assert_eq!(cut("äääääää".into(), 10), "äää ...");
-    }
-}
+mod tests;

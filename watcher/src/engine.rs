@@ -221,7 +221,7 @@ impl EngineTask {
             return;
         };
         if let Some(unsendable) = too_large(&message) {
-            return self.give_up(id, unsendable);
+            return self.give_up(id, &unsendable);
         }
         if sender.try_send(Ok(convert::to_wire(message))).is_err() {
             self.metrics.dropped("session_queue_full");
@@ -231,7 +231,7 @@ impl EngineTask {
     }
 
     /// Parameters are limited far below the largest message; this is the backstop of that rule.
-    fn give_up(&mut self, session: SessionId, id: AttemptId) {
+    fn give_up(&mut self, session: SessionId, id: &AttemptId) {
         tracing::error!(%id, "the assignment is larger than a message may be");
         self.metrics.dropped("assignment_too_large");
         self.sessions.remove(&session);

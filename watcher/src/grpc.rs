@@ -193,7 +193,7 @@ impl Reader {
                 .map_err(|error| Status::invalid_argument(error.to_string()))?;
             match event {
                 Event::Heartbeat { .. } => {
-                    self.beats.send(event).await.map_err(|_| shutting_down())?
+                    self.beats.send(event).await.map_err(|_| shutting_down())?;
                 }
                 event => self.feed(Input::Event(event)).await?,
             }

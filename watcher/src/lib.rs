@@ -15,7 +15,10 @@ mod tickets;
 
 use std::{sync::Arc, time::Duration};
 
-use isc_core::{engine::Engine, ids::Now};
+use isc_core::{
+    engine::{Engine, Event},
+    ids::Now,
+};
 use isc_runtime::{
     admin::{self, Readiness},
     amqp::{AmqpError, Connector},
@@ -27,7 +30,7 @@ use tokio::{net::TcpListener, sync::mpsc, task::JoinSet, time::Instant};
 use tokio_util::sync::CancellationToken;
 
 use config::WatcherConfig;
-use engine::{EngineTask, Inputs};
+use engine::{EngineTask, Input, Inputs};
 pub use kcp::KubeconfigError;
 use kcp::{Clients, Follower};
 use metrics::Metrics;
@@ -110,23 +113,56 @@ async fn prepare(config: &WatcherConfig) -> Result<Prepared, WatcherError> {
 /// # Errors
 /// A wrong configuration, a port that cannot be opened, or a part that ended by itself.
 pub async fn run(config: WatcherConfig, shutdown: CancellationToken) -> Result<(), WatcherError> {
-    let Prepared {
-        catalogue,
-        topology,
-        clients,
-    } = prepare(&config).await?;
+    let prepared = prepare(&config).await?;
     let grpc_listener = listen("grpc.listen", config.grpc.listen).await?;
     let admin_listener = listen("admin.listen", config.admin.listen).await?;
     let mut registry = Registry::default();
     let metrics = Arc::new(Metrics::new(&mut registry));
     let readiness = Readiness::default();
-    let (kcp_part, broker_part) = (readiness.part("kcp"), readiness.part("rabbitmq"));
+    // Everything but the engine ends after it, so that the last words still go out.
+    let rest = CancellationToken::new();
+    let mut parts = Parts::new();
+    let ends = Ends {
+        shutdown: shutdown.clone(),
+        rest: rest.clone(),
+    };
+    let (inputs, beats) = start(&mut parts, &config, prepared, (&readiness, metrics), ends);
+    let service = grpc::Service::new(inputs, beats, rest.clone());
+    parts.spawn(async move { ("the gRPC server", text(service.serve(grpc_listener).await)) });
+    let admin = admin::serve(admin_listener, Arc::new(registry), readiness, rest.clone());
+    parts.spawn(async move { ("the admin server", text(admin.await)) });
+    tracing::info!(
+        grpc = %config.grpc.listen, admin = %config.admin.listen, instance = config.instance,
+        "watching"
+    );
+    supervise(parts, shutdown, rest).await
+}
+
+/// The named parts of the process, and how each ended.
+type Parts = JoinSet<(&'static str, Result<(), String>)>;
+
+/// Who ends when: the engine at the shutdown, the rest after it.
+struct Ends {
+    shutdown: CancellationToken,
+    rest: CancellationToken,
+}
+
+/// Starts the engine and what feeds it from kcp and the broker; returns where workers' words go.
+fn start(
+    parts: &mut Parts,
+    config: &WatcherConfig,
+    prepared: Prepared,
+    (readiness, metrics): (&Readiness, Arc<Metrics>),
+    ends: Ends,
+) -> (mpsc::Sender<Input>, mpsc::Sender<Event>) {
+    let Prepared {
+        catalogue,
+        topology,
+        clients,
+    } = prepared;
     let (inputs, from_inputs) = mpsc::channel(EVENTS);
     let (beats, from_beats) = mpsc::channel(BEATS);
     let (offers, from_offers) = mpsc::channel(OFFERS);
-    // Everything but the engine ends after it, so that the last words still go out.
-    let rest = CancellationToken::new();
-
     let start = Instant::now();
     let now = Now {
         mono: Duration::ZERO,
@@ -134,17 +170,19 @@ pub async fn run(config: WatcherConfig, shutdown: CancellationToken) -> Result<(
     };
     let engine = Engine::new(config.engine(&catalogue), now);
     let engine = EngineTask::new(engine, start, clients.clone(), offers, metrics.clone());
-    let follower = Follower::new(
-        clients,
-        config.kcp.endpoint_slice.clone(),
-        inputs.clone(),
-        kcp_part,
-    );
-    let connector = Connector::new(
-        config.amqp.clone(),
-        format!("isc-watcher {}", config.instance),
-        broker_part,
-    );
+    let from = Inputs {
+        beats: from_beats,
+        inputs: from_inputs,
+    };
+    let drain = Duration::from_secs(config.drain_seconds);
+    let engine = engine.run(from, ends.shutdown, drain);
+    parts.spawn(async move { ("the engine", text(engine.await)) });
+    let slice = config.kcp.endpoint_slice.clone();
+    let follower = Follower::new(clients, slice, inputs.clone(), readiness.part("kcp"));
+    let follower = follower.run(ends.rest.clone());
+    parts.spawn(async move { ("the endpoint follower", text(follower.await)) });
+    let name = format!("isc-watcher {}", config.instance);
+    let connector = Connector::new(config.amqp.clone(), name, readiness.part("rabbitmq"));
     let publisher = Publisher {
         instance: config.instance.clone(),
         topology,
@@ -155,45 +193,18 @@ pub async fn run(config: WatcherConfig, shutdown: CancellationToken) -> Result<(
         offers: from_offers,
         inputs: inputs.clone(),
         metrics,
-        stop: rest.clone(),
+        stop: ends.rest.clone(),
     };
-    let service = grpc::Service::new(inputs, beats, rest.clone());
-
-    let mut parts: JoinSet<(&'static str, Result<(), String>)> = JoinSet::new();
-    let drain = Duration::from_secs(config.drain_seconds);
-    let from = Inputs {
-        beats: from_beats,
-        inputs: from_inputs,
-    };
-    let engine_end = shutdown.clone();
     parts.spawn(async move {
-        (
-            "the engine",
-            text(engine.run(from, engine_end, drain).await),
-        )
-    });
-    let stop = rest.clone();
-    parts.spawn(async move { ("the endpoint follower", text(follower.run(stop).await)) });
-    let stop = rest.clone();
-    parts.spawn(async move {
-        connector.supervise(stop, publisher).await;
+        connector.supervise(ends.rest, publisher).await;
         ("the publisher", Ok(()))
     });
-    parts.spawn(async move { ("the gRPC server", text(service.serve(grpc_listener).await)) });
-    let stop = rest.clone();
-    parts.spawn(async move {
-        (
-            "the admin server",
-            text(admin::serve(admin_listener, Arc::new(registry), readiness, stop).await),
-        )
-    });
-    tracing::info!(grpc = %config.grpc.listen, admin = %config.admin.listen, instance = config.instance, "watching");
-    supervise(parts, shutdown, rest).await
+    (inputs, beats)
 }
 
 /// Waits for the first part to end: on shutdown that is the engine, and the rest follows it.
 async fn supervise(
-    mut parts: JoinSet<(&'static str, Result<(), String>)>,
+    mut parts: Parts,
     shutdown: CancellationToken,
     rest: CancellationToken,
 ) -> Result<(), WatcherError> {

@@ -120,67 +120,56 @@ impl Metrics {
 
     fn register(&self, root: &mut Registry) {
         let r = root.sub_registry_with_prefix("isc");
+        self.register_counters(r);
+        let gauges = [
+            ("sessions", "Connected workers", &self.sessions),
+            ("endpoints", "Endpoints that are watched", &self.endpoints),
+            (
+                "status_backlog",
+                "Requests that wait for a status write",
+                &self.backlog,
+            ),
+            (
+                "broker_connected",
+                "Whether the broker is connected",
+                &self.broker_connected,
+            ),
+        ];
+        for (name, help, gauge) in gauges {
+            r.register(name, help, gauge.clone());
+        }
+        let help = "Requests by phase; Finished are those whose end is written";
+        r.register("requests", help, self.requests.clone());
         r.register(
-            "status_writes",
-            "Status writes by kind and result",
-            self.status_writes.clone(),
+            "slots",
+            "Slots of the connected workers",
+            self.slots.clone(),
         );
+        let histograms = [
+            ("queue", "From accepted to started", &self.queue),
+            ("run", "From started to ended", &self.run),
+            ("total", "From accepted to ended", &self.total),
+        ];
+        for (name, help, histogram) in histograms {
+            r.register_with_unit(name, help, Unit::Seconds, histogram.clone());
+        }
+    }
+
+    fn register_counters(&self, r: &mut Registry) {
+        let writes = "Status writes by kind and result";
+        r.register("status_writes", writes, self.status_writes.clone());
         r.register(
             "tickets",
             "Tickets by what became of them",
             self.tickets.clone(),
         );
         r.register("claims", "Claims by answer", self.claims.clone());
-        r.register(
-            "ignored",
-            "Events that changed nothing, by reason",
-            self.ignored.clone(),
-        );
-        r.register(
-            "dropped",
-            "Things dropped because nobody could take them",
-            self.dropped.clone(),
-        );
-        r.register(
-            "requests_finished",
-            "Requests that ended, by reason",
-            self.finished.clone(),
-        );
-        r.register(
-            "requests",
-            "Requests by phase; Finished are those whose end is written",
-            self.requests.clone(),
-        );
-        r.register("sessions", "Connected workers", self.sessions.clone());
-        r.register(
-            "slots",
-            "Slots of the connected workers",
-            self.slots.clone(),
-        );
-        r.register(
-            "endpoints",
-            "Endpoints that are watched",
-            self.endpoints.clone(),
-        );
-        r.register(
-            "status_backlog",
-            "Requests that wait for a status write",
-            self.backlog.clone(),
-        );
-        r.register(
-            "broker_connected",
-            "Whether the broker is connected",
-            self.broker_connected.clone(),
-        );
-        let s = Unit::Seconds;
-        r.register_with_unit(
-            "queue",
-            "From accepted to started",
-            s.clone(),
-            self.queue.clone(),
-        );
-        r.register_with_unit("run", "From started to ended", s.clone(), self.run.clone());
-        r.register_with_unit("total", "From accepted to ended", s, self.total.clone());
+        let ignored = "Events that changed nothing, by reason";
+        r.register("ignored", ignored, self.ignored.clone());
+        let dropped = "Things dropped because nobody could take them";
+        r.register("dropped", dropped, self.dropped.clone());
+        let finished = "Requests that ended, by reason";
+        r.register("requests_finished", finished, self.finished.clone());
     }
 
     /// Counts or measures something that the engine told.

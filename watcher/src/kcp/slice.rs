@@ -169,7 +169,7 @@ impl Follower {
                     self.watches.insert(url, token);
                 }
                 Err(error) => {
-                    tracing::error!(endpoint = %url, "an endpoint cannot be used: {}", explain(&error))
+                    tracing::error!(endpoint = %url, "an endpoint cannot be used: {}", explain(&error));
                 }
             }
         }
