@@ -113,7 +113,10 @@ impl EngineTask {
                 Some(event) = from.beats.recv() => self.step(event),
                 Some(event) = self.calls.join_next() => self.step(event?),
                 () = timer.as_mut() => self.wake(&mut from),
-                Some(input) = from.inputs.recv() => self.input(input),
+                Some(input) = from.inputs.recv() => {
+                    self.hear_beats(&mut from);
+                    self.input(input);
+                }
                 else => return Ok(()),
             }
         }
@@ -136,9 +139,7 @@ impl EngineTask {
 
     /// Time passed; who sent a heartbeat in time is heard before its lease is judged.
     fn wake(&mut self, from: &mut Inputs) {
-        while let Ok(beat) = from.beats.try_recv() {
-            self.step(beat);
-        }
+        self.hear_beats(from);
         self.step(Event::Wake);
         if self
             .shown
@@ -146,6 +147,14 @@ impl EngineTask {
         {
             self.metrics.show(self.engine.snapshot());
             self.shown = None;
+        }
+    }
+
+    /// What waits in the heartbeats' lane was sent before what comes next: a claim that overtakes the
+    /// heartbeat before it would seem to be missing from it.
+    fn hear_beats(&mut self, from: &mut Inputs) {
+        while let Ok(beat) = from.beats.try_recv() {
+            self.step(beat);
         }
     }
 

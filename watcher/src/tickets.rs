@@ -95,6 +95,7 @@ impl Publisher {
                         Err(error) => {
                             tracing::error!(request = %offer.address, "no ticket can be written: {error}");
                             idle.push(channel);
+                            self.tell(Event::Unplaced(offer.id)).await;
                         }
                     }
                 }

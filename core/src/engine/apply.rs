@@ -77,47 +77,45 @@ impl Engine {
         let Some(Entry::Live(request)) = self.entries.get_mut(uid) else {
             return;
         };
-        let attempt_id = |attempt| AttemptId {
-            uid: uid.clone(),
-            attempt,
-        };
-        let id = request.id(uid);
+        let (id, address) = (request.id(uid), request.address.clone());
         match act {
-            Act::Enqueue | Act::EnqueueLater => self.enqueue(uid, act == Act::EnqueueLater, now),
+            Act::Enqueue => self.enqueue(uid, false, now),
+            Act::EnqueueLater => self.enqueue(uid, true, now),
             Act::Publish => {
-                let (service, address) = (request.service.clone(), request.address.clone());
+                let service = request.service.clone();
                 self.effects.push(Effect::Publish {
                     id,
                     service,
                     address,
                 });
             }
-            Act::ReadParams => {
-                self.effects.push(Effect::ReadParams {
-                    id,
-                    address: request.address.clone(),
-                });
-            }
+            Act::ReadParams => self.effects.push(Effect::ReadParams { id, address }),
             Act::Grant(by) => {
                 let assignment = request.assignment(id, &self.config);
                 self.measure(Measure::Claim("granted"));
                 self.tell(&by, ToWorker::Assignment(Box::new(assignment)));
             }
+            Act::Save => self.dirty(uid, Urgency::Live, now),
+            Act::SaveNow => self.dirty(uid, Urgency::Now, now),
+            Act::Forget => self.forget(uid),
             Act::Refuse(by, why) => {
                 self.measure(Measure::Claim(why));
                 self.tell(&by, ToWorker::Refusal(id, why));
             }
-            Act::Stop(by, attempt, why) => {
-                self.tell(&by, ToWorker::Cancel(attempt_id(attempt), why));
-            }
-            Act::Record(by, attempt) => self.tell(&by, ToWorker::Recorded(attempt_id(attempt))),
+            Act::Stop(..) | Act::Record(..) | Act::Stale(..) => self.answer(id, act),
+        }
+    }
+
+    fn answer(&mut self, id: AttemptId, act: Act) {
+        let of = |attempt| AttemptId { attempt, ..id };
+        match act {
+            Act::Stop(by, attempt, why) => self.tell(&by, ToWorker::Cancel(of(attempt), why)),
+            Act::Record(by, attempt) => self.tell(&by, ToWorker::Recorded(of(attempt))),
             Act::Stale(by, attempt) => {
                 self.measure(Measure::Ignored("stale_outcome"));
-                self.tell(&by, ToWorker::Stale(attempt_id(attempt)));
+                self.tell(&by, ToWorker::Stale(of(attempt)));
             }
-            Act::Save => self.dirty(uid, Urgency::Live, now),
-            Act::SaveNow => self.dirty(uid, Urgency::Now, now),
-            Act::Forget => self.forget(uid),
+            _ => {}
         }
     }
 

@@ -94,7 +94,7 @@ pub enum Event {
     Hello(SessionId, Hello),
     /// A stream ended.
     SessionClosed(SessionId),
-    /// A worker lives.
+    /// A worker lives. It may overtake what the stream brought before it, but only just be overtaken.
     Heartbeat {
         /// Its stream.
         session: SessionId,
@@ -152,14 +152,15 @@ pub enum Effect {
         /// For logs.
         address: Address,
     },
-    /// Read the parameters of the request; the object must still have that UID.
+    /// Read the parameters of the request; the object must still have that UID. Answered by
+    /// [`Event::ParamsRead`].
     ReadParams {
         /// For which attempt.
         id: AttemptId,
         /// Where.
         address: Address,
     },
-    /// Write a status.
+    /// Write a status. It is answered by exactly one [`Event::Written`].
     Write(Box<Write>),
     /// Send a message to a worker.
     Send(SessionId, ToWorker),

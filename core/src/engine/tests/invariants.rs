@@ -9,7 +9,6 @@ use crate::life::{End, Life, State};
 pub(super) fn books_agree(engine: &Engine) {
     let mut offered = BTreeSet::new();
     let mut held: BTreeMap<Holder, BTreeSet<Uid>> = BTreeMap::new();
-    let parked: Vec<&Uid> = engine.endpoints.values().flat_map(|e| &e.parked).collect();
     for (uid, entry) in &engine.entries {
         let Entry::Live(request) = entry else {
             continue;
@@ -21,33 +20,8 @@ pub(super) fn books_agree(engine: &Engine) {
         if let Some(holder) = request.life.holder() {
             held.entry(holder.clone()).or_default().insert(uid.clone());
         }
-        let lines = usize::from(engine.schedule.contains(uid))
-            + engine
-                .delayed
-                .iter()
-                .filter(|(_, delayed)| delayed == uid)
-                .count()
-            + parked.iter().filter(|parked| **parked == uid).count();
-        // One that was forgotten and came back may find its old place still there.
-        assert!(lines > 0 || !request.scheduled, "{uid} is in no line");
-        let waits = request.life.state == State::Waiting;
-        assert!(
-            request.scheduled || !waits,
-            "{uid} waits in no line: nobody will ever offer it"
-        );
-        let pending = match &request.life.state {
-            State::Saving { .. } => true,
-            State::Done(done) => !done.written,
-            _ => false,
-        };
-        assert!(
-            !pending || engine.writes.is_dirty(uid),
-            "{uid} will never be durable"
-        );
-        assert!(
-            request.loaded.is_none(),
-            "{uid} keeps parameters that nobody asked for"
-        );
+        is_in_line(engine, uid, request);
+        will_be_written(engine, uid, request);
     }
     assert_eq!(engine.offered, offered, "tickets out");
     let mut counts: HashMap<Arc<str>, usize> = HashMap::new();
@@ -61,6 +35,40 @@ pub(super) fn books_agree(engine: &Engine) {
         .filter(|(_, held)| !held.is_empty())
         .collect();
     assert_eq!(books, held, "who holds what, and has a lease for it");
+}
+
+fn is_in_line(engine: &Engine, uid: &Uid, request: &Request) {
+    let parked: Vec<&Uid> = engine.endpoints.values().flat_map(|e| &e.parked).collect();
+    let lines = usize::from(engine.schedule.contains(uid))
+        + engine
+            .delayed
+            .iter()
+            .filter(|(_, delayed)| delayed == uid)
+            .count()
+        + parked.iter().filter(|parked| **parked == uid).count();
+    // One that was forgotten and came back may find its old place still there.
+    assert!(lines > 0 || !request.scheduled, "{uid} is in no line");
+    let waits = request.life.state == State::Waiting;
+    assert!(
+        request.scheduled || !waits,
+        "{uid} waits in no line: nobody will ever offer it"
+    );
+}
+
+fn will_be_written(engine: &Engine, uid: &Uid, request: &Request) {
+    let pending = match &request.life.state {
+        State::Saving { .. } => true,
+        State::Done(done) => !done.written,
+        _ => false,
+    };
+    assert!(
+        !pending || engine.writes.is_dirty(uid),
+        "{uid} will never be durable"
+    );
+    assert!(
+        request.loaded.is_none(),
+        "{uid} keeps parameters that nobody asked for"
+    );
 }
 
 fn life_is_sound(uid: &Uid, life: &Life, lost_max: u32) {
@@ -91,5 +99,31 @@ fn life_is_sound(uid: &Uid, life: &Life, lost_max: u32) {
         State::Running { by } | State::Stopping { by, .. } => {
             assert_eq!(life.worker.as_ref(), Some(&by.worker), "{uid}");
         }
+    }
+}
+
+/// What no event may do to a life.
+pub(super) fn lives_on(before: &Life, after: &Life, event: &Event) {
+    assert!(
+        after.attempt() >= before.attempt(),
+        "{event:?}: {before:?} -> {after:?}"
+    );
+    assert!(
+        after.cancel >= before.cancel,
+        "{event:?}: {before:?} -> {after:?}"
+    );
+    if let State::Done(done) = &before.state {
+        let State::Done(now) = &after.state else {
+            panic!("{event:?} woke the dead: {before:?} -> {after:?}");
+        };
+        assert!(
+            now.end == done.end || now.end == End::Foreign,
+            "{event:?}: {done:?} -> {now:?}"
+        );
+    }
+    if let (Event::Outcome(..) | Event::Progress(..), State::Waiting | State::Offered { .. }) =
+        (event, &before.state)
+    {
+        assert_eq!(before, after, "nobody holds it, but {event:?} changed it");
     }
 }

@@ -2,8 +2,10 @@
 
 use super::{
     super::*,
-    worker::{JobEnd, new_process},
-    world::{Action, WORKERS, World},
+    action::Action,
+    jobs::JobEnd,
+    worker::new_process,
+    world::{WORKERS, World},
 };
 use crate::worker_session as ws;
 
@@ -11,30 +13,33 @@ use crate::worker_session as ws;
 
 impl World {
     pub(super) fn object_changes(&mut self, action: Action) {
-        match action {
+        let objects = &mut self.api.objects;
+        let uid = match action {
             Action::Create(uid) => {
                 self.api.create(&uid);
-                self.changed(&uid);
+                uid
             }
             Action::Cancel(uid) => {
-                if let Some(object) = self.api.objects.get_mut(&uid) {
-                    object.cancel = true;
-                    self.changed(&uid);
-                }
+                let Some(object) = objects.get_mut(&uid) else {
+                    return;
+                };
+                object.cancel = true;
+                uid
             }
             Action::Delete(uid) => {
-                if self.api.objects.remove(&uid).is_some() {
-                    self.changed(&uid);
-                }
+                objects.remove(&uid);
+                uid
             }
             Action::Hide { uid, hidden } => {
-                if let Some(object) = self.api.objects.get_mut(&uid) {
-                    object.hidden = hidden;
-                    self.changed(&uid);
-                }
+                let Some(object) = objects.get_mut(&uid) else {
+                    return;
+                };
+                object.hidden = hidden;
+                uid
             }
-            _ => {}
-        }
+            _ => return,
+        };
+        self.changed(&uid);
     }
 
     pub(super) fn fault(&mut self) {

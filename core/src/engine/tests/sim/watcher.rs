@@ -1,9 +1,7 @@
 //! The watcher process: the real engine, its effects carried out late, wrongly or not at all.
 
-use super::{
-    super::*,
-    world::{Action, World},
-};
+use super::LOST_MAX;
+use super::{super::*, action::Action, world::World};
 use crate::{api::Phase, life::Outcome, status};
 
 pub(super) struct Watcher {
@@ -32,7 +30,13 @@ impl World {
         self.generation += 1;
         let (now, generation) = (self.now, self.generation);
         self.watcher = Some(Watcher {
-            engine: Engine::new(config(), at(now)),
+            engine: Engine::new(
+                Config {
+                    lost_max: LOST_MAX,
+                    ..config()
+                },
+                at(now),
+            ),
             wake: None,
             watch: now,
             epoch: 0,

@@ -4,104 +4,18 @@ use std::collections::{BTreeMap, VecDeque};
 
 use super::{
     super::*,
+    action::Action,
     api::Api,
     dice::Dice,
+    streams::Stream,
     watcher::Watcher,
-    worker::{JobEnd, Process, new_process},
+    worker::{Process, new_process},
 };
 use crate::{life::Outcome, worker_session as ws};
 
 pub(super) const WORKERS: usize = 3;
 /// So much of the past is told when something fails.
 const LOG: usize = 100;
-
-/// What will happen.
-#[derive(Clone, Debug)]
-pub(super) enum Action {
-    ToWatcher {
-        session: SessionId,
-        event: Box<Event>,
-    },
-    ToWorker {
-        session: SessionId,
-        message: Box<ToWorker>,
-    },
-    ClosedAtWatcher {
-        session: SessionId,
-    },
-    ClosedAtWorker {
-        session: SessionId,
-    },
-    /// Of the watcher process with that number: answers, watch events, time.
-    Watcher {
-        generation: u32,
-        event: Box<Event>,
-    },
-    WriteLands {
-        generation: u32,
-        write: Box<Write>,
-    },
-    Wake {
-        generation: u32,
-    },
-    List {
-        generation: u32,
-        epoch: u32,
-    },
-    EndpointBack {
-        generation: u32,
-    },
-    StopWatcher {
-        generation: u32,
-    },
-    StartWatcher,
-    Connect {
-        worker: usize,
-        incarnation: u32,
-    },
-    Tick {
-        worker: usize,
-        incarnation: u32,
-    },
-    Job {
-        worker: usize,
-        incarnation: u32,
-        event: ws::Event<(), Outcome>,
-    },
-    JobEnds {
-        worker: usize,
-        incarnation: u32,
-        id: AttemptId,
-        end: JobEnd,
-    },
-    Warden {
-        worker: usize,
-        incarnation: u32,
-    },
-    StartWorker {
-        worker: usize,
-    },
-    Ticket(AttemptId),
-    Dispatch,
-    Create(Uid),
-    Cancel(Uid),
-    Delete(Uid),
-    Hide {
-        uid: Uid,
-        hidden: bool,
-    },
-    Fault,
-}
-
-#[derive(Debug)]
-pub(super) struct Stream {
-    pub(super) worker: usize,
-    pub(super) incarnation: u32,
-    pub(super) generation: u32,
-    broken: bool,
-    up: Duration,
-    down: Duration,
-}
 
 pub(super) struct World {
     pub(super) dice: Dice,
@@ -217,45 +131,18 @@ impl World {
         Some(self.workers[worker].frozen_until).filter(|until| *until > self.now)
     }
 
-    fn is_current(&self, worker: usize, incarnation: u32) -> bool {
+    pub(super) fn is_current(&self, worker: usize, incarnation: u32) -> bool {
         let process = &self.workers[worker];
         process.incarnation == incarnation && !process.down
     }
 
     fn act(&mut self, action: Action) {
         match action {
-            Action::ToWatcher { session, event } => {
-                if self.streams.get(&session).is_some_and(|s| !s.broken) {
-                    self.watcher_step(*event);
-                }
-            }
-            Action::ToWorker { session, message } => {
-                let Some(stream) = self.streams.get(&session).filter(|s| !s.broken) else {
-                    return;
-                };
-                let worker = stream.worker;
-                if self.workers[worker].stream == Some(session) {
-                    self.hears(worker, *message);
-                }
-            }
-            Action::ClosedAtWatcher { session } => {
-                if self.streams[&session].generation == self.generation {
-                    self.watcher_step(Event::SessionClosed(session));
-                }
-            }
+            Action::ToWatcher { session, event } => self.watcher_hears(session, *event),
+            Action::ToWorker { session, message } => self.worker_hears(session, *message),
+            Action::ClosedAtWatcher { session } => self.closed_at_watcher(session),
             Action::ClosedAtWorker { session } => self.closed_at_worker(session),
-            Action::Watcher { generation, event } if generation == self.generation => {
-                self.watcher_step(*event);
-            }
             Action::WriteLands { generation, write } => self.write_lands(generation, &write),
-            Action::Wake { generation } if generation == self.generation => self.wake(),
-            Action::List { generation, epoch } if generation == self.generation => self.list(epoch),
-            Action::EndpointBack { generation } if generation == self.generation => {
-                self.endpoint_back()
-            }
-            Action::StopWatcher { generation } if generation == self.generation => {
-                self.stop_watcher()
-            }
             Action::StartWatcher => self.start_watcher(),
             Action::StartWorker { worker } => self.start_worker(worker),
             Action::Ticket(id) => {
@@ -267,12 +154,27 @@ impl World {
                 self.object_changes(action);
             }
             Action::Fault => self.fault(),
-            Action::Watcher { .. }
-            | Action::Wake { .. }
-            | Action::List { .. }
-            | Action::EndpointBack { .. }
-            | Action::StopWatcher { .. } => {}
+            Action::Watcher { generation, .. }
+            | Action::Wake { generation }
+            | Action::List { generation, .. }
+            | Action::EndpointBack { generation }
+            | Action::StopWatcher { generation } => {
+                if generation == self.generation {
+                    self.watcher_act(action);
+                }
+            }
             of_worker => self.worker_act(of_worker),
+        }
+    }
+
+    fn watcher_act(&mut self, action: Action) {
+        match action {
+            Action::Watcher { event, .. } => self.watcher_step(*event),
+            Action::Wake { .. } => self.wake(),
+            Action::List { epoch, .. } => self.list(epoch),
+            Action::EndpointBack { .. } => self.endpoint_back(),
+            Action::StopWatcher { .. } => self.stop_watcher(),
+            _ => {}
         }
     }
 
@@ -315,102 +217,18 @@ impl World {
         }
     }
 
-    pub(super) fn open_stream(&mut self, worker: usize) -> SessionId {
-        let session = SessionId(self.streams.len() as u64 + 1);
-        let stream = Stream {
-            worker,
-            incarnation: self.workers[worker].incarnation,
-            generation: self.generation,
-            broken: false,
-            up: self.now,
-            down: self.now,
-        };
-        self.streams.insert(session, stream);
-        session
-    }
-
-    /// What is on its way is lost; each end hears of it when it hears of it.
-    pub(super) fn break_stream(
-        &mut self,
-        session: SessionId,
-        tell_worker: bool,
-        tell_watcher: bool,
-    ) {
-        let stream = self.streams.get_mut(&session).expect("it was opened");
-        stream.broken = true;
-        let slow = if self.dice.chance(30) { 40_000 } else { 500 };
-        if tell_watcher {
-            self.later(0, slow, |_| Action::ClosedAtWatcher { session });
-        }
-        if tell_worker {
-            self.later(0, slow, |_| Action::ClosedAtWorker { session });
-        }
-    }
-
-    fn closed_at_worker(&mut self, session: SessionId) {
-        let stream = &self.streams[&session];
-        let (worker, incarnation) = (stream.worker, stream.incarnation);
-        if self.is_current(worker, incarnation) && self.workers[worker].stream == Some(session) {
-            self.workers[worker].stream = None;
-            self.worker_step(worker, ws::Event::Disconnected);
-            self.later(100, 3000, |w| Action::Connect {
-                worker,
-                incarnation: w,
-            });
-        }
-    }
-
-    pub(super) fn send_up(&mut self, worker: usize, event: impl FnOnce(SessionId) -> Event) {
-        let Some(session) = self.workers[worker].stream else {
-            return;
-        };
-        let event = event(session);
-        let delay = self.dice.between(1, 60);
-        let stream = self.streams.get_mut(&session).expect("it was opened");
-        let at = (self.now + delay).max(stream.up);
-        // Heartbeats have a lane of their own: what was sent just behind one may overtake it.
-        let overtaken = matches!(event, Event::Heartbeat { .. }) && self.dice.chance(30);
-        stream.up = at;
-        let event = Box::new(event);
-        let at = if overtaken {
-            at + Duration::from_millis(30)
-        } else {
-            at
-        };
-        self.at(at, Action::ToWatcher { session, event });
-    }
-
-    pub(super) fn send_down(&mut self, session: SessionId, message: ToWorker) {
-        let delay = self.dice.between(1, 60);
-        let stream = self.streams.get_mut(&session).expect("it was opened");
-        stream.down = (self.now + delay).max(stream.down);
-        let at = stream.down;
-        self.at(
-            at,
-            Action::ToWorker {
-                session,
-                message: Box::new(message),
-            },
-        );
-    }
-
     /// Gives tickets to workers that take some.
     fn dispatch(&mut self) {
         while !self.queue.is_empty() {
-            let takes = |w: &&usize| {
-                let process = &self.workers[**w];
+            let takes = |worker: &usize| {
+                let process = &self.workers[*worker];
                 process.intake > 0 && !process.down && process.frozen_until <= self.now
             };
-            let takers: Vec<usize> = (0..WORKERS)
-                .collect::<Vec<_>>()
-                .iter()
-                .filter(takes)
-                .copied()
-                .collect();
-            if takers.is_empty() {
+            let able: Vec<usize> = (0..WORKERS).filter(takes).collect();
+            if able.is_empty() {
                 return;
             }
-            let worker = takers[self.dice.below(takers.len())];
+            let worker = able[self.dice.below(able.len())];
             let id = self.queue.pop_front().expect("checked above");
             self.next_ticket += 1;
             let ticket = self.next_ticket;

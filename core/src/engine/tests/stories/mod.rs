@@ -1,0 +1,184 @@
+//! Single stories, one rule each.
+
+mod api;
+mod claims;
+mod leases;
+
+use super::*;
+use crate::{life::Outcome, status};
+
+/// An engine that was told things at certain times.
+struct Story {
+    engine: Engine,
+    now: Duration,
+    version: u64,
+}
+
+const ONE: SessionId = SessionId(1);
+const TWO: SessionId = SessionId(2);
+
+// === impl Story ===
+
+impl Story {
+    /// A watcher that has just started and has listed nothing yet.
+    fn starts() -> Self {
+        Self {
+            engine: Engine::new(config(), at(Duration::ZERO)),
+            now: Duration::ZERO,
+            version: 0,
+        }
+    }
+
+    /// A watcher whose take-over period is over, with a worker on session one.
+    fn settled() -> Self {
+        let (engine, now) = settled();
+        let mut story = Self {
+            engine,
+            now,
+            version: 0,
+        };
+        story.greets(ONE, &[], &[]);
+        story
+    }
+
+    fn tell(&mut self, event: Event) -> Vec<Effect> {
+        let effects = self.engine.step(event, at(self.now));
+        invariants::books_agree(&self.engine);
+        effects
+    }
+
+    fn wait(&mut self, ms: u64) -> Vec<Effect> {
+        self.now += Duration::from_millis(ms);
+        self.tell(Event::Wake)
+    }
+
+    /// The worker with the session's number greets.
+    fn greets(
+        &mut self,
+        session: SessionId,
+        runs: &[AttemptId],
+        ended: &[AttemptId],
+    ) -> Vec<Effect> {
+        let worker = holder(&format!("w{}", session.0 % 10), 1);
+        let hello = hello(&worker, 2, runs.to_vec(), ended.to_vec());
+        self.tell(Event::Hello(session, hello))
+    }
+
+    fn beats(&mut self, session: SessionId, held: &[AttemptId]) -> Vec<Effect> {
+        let held = held.to_vec();
+        self.tell(Event::Heartbeat {
+            session,
+            seq: 1,
+            held,
+            free: 1,
+            draining: false,
+        })
+    }
+
+    fn seen(&mut self, uid: &str, status: Option<RequestStatus>, cancel: bool) -> Vec<Effect> {
+        let observation = self.observation(uid, status, cancel);
+        self.tell(Event::Observed(Box::new(observation)))
+    }
+
+    fn observation(
+        &mut self,
+        uid: &str,
+        status: Option<RequestStatus>,
+        cancel: bool,
+    ) -> Observation {
+        self.version += 1;
+        shown(&Uid::new(uid), self.version, cancel, status)
+    }
+
+    /// A full list that holds these.
+    fn listed(&mut self, uids: &[(&str, Option<RequestStatus>)]) -> Vec<Effect> {
+        self.tell(Event::Endpoints(vec![url()]));
+        self.tell(Event::ListStarted(url()));
+        for (uid, status) in uids {
+            self.seen(uid, status.clone(), false);
+        }
+        self.tell(Event::Listed(url()))
+    }
+
+    /// A request that the worker of that session was granted.
+    fn runs(&mut self, uid: &str, session: SessionId) -> AttemptId {
+        self.seen(uid, None, false);
+        self.claims(uid, session)
+    }
+
+    fn claims(&mut self, uid: &str, session: SessionId) -> AttemptId {
+        let id = attempt(uid, self.attempt_of(uid));
+        let mut effects = self.tell(Event::Claim(session, id.clone()));
+        if reads_params(&effects) {
+            effects = self.tell(Event::ParamsRead(id.clone(), Some("{}".into())));
+        }
+        let granted = |message: &ToWorker| matches!(message, ToWorker::Assignment(_));
+        assert!(sent(&effects, session).iter().any(granted), "{effects:?}");
+        id
+    }
+
+    fn attempt_of(&self, uid: &str) -> u32 {
+        self.engine
+            .live(&Uid::new(uid))
+            .map_or(1, |request| request.life.attempt())
+    }
+
+    fn state(&self, uid: &str) -> String {
+        let request = self.engine.live(&Uid::new(uid));
+        request.map_or_else(
+            || "none".into(),
+            |request| format!("{:?}", request.life.state),
+        )
+    }
+
+    fn written(&mut self, uid: &str) -> Vec<Effect> {
+        self.version += 1;
+        self.tell(Event::Written(
+            Uid::new(uid),
+            WriteResult::Ok(self.version.to_string()),
+        ))
+    }
+
+    fn succeeds(&mut self, session: SessionId, id: &AttemptId) -> Vec<Effect> {
+        self.tell(Event::Outcome(session, id.clone(), success()))
+    }
+}
+
+fn success() -> Outcome {
+    Outcome::Succeeded {
+        result: None,
+        artifacts: vec![],
+    }
+}
+
+fn reads_params(effects: &[Effect]) -> bool {
+    effects
+        .iter()
+        .any(|effect| matches!(effect, Effect::ReadParams { .. }))
+}
+
+fn published(effects: &[Effect]) -> Vec<AttemptId> {
+    let ticket = |effect: &Effect| match effect {
+        Effect::Publish { id, .. } => Some(id.clone()),
+        _ => None,
+    };
+    effects.iter().filter_map(ticket).collect()
+}
+
+fn writes(effects: &[Effect]) -> Vec<RequestStatus> {
+    let write = |effect: &Effect| match effect {
+        Effect::Write(write) => Some(write.status.clone()),
+        _ => None,
+    };
+    effects.iter().filter_map(write).collect()
+}
+
+/// The status of a request that an earlier watcher gave to that worker.
+fn running_on(worker: &str) -> RequestStatus {
+    RequestStatus {
+        phase: Some(crate::api::Phase::Running),
+        attempt: Some(1),
+        worker: Some(worker.into()),
+        ..RequestStatus::default()
+    }
+}
