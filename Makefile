@@ -1,6 +1,6 @@
 # The one entry for every habit; the work is done in scripts/ and by isc-dev (tests/src/bin/isc-dev).
 
-.PHONY: help demo up down status test test-quick lint fmt gen bench-latency build setup clean
+.PHONY: help demo up down status test test-quick lint check-deploy fmt gen bench-latency build setup clean
 .DEFAULT_GOAL := help
 
 RELEASE_BUILD := cargo build --release -p isc-watcher -p isc-worker -p isc-tests --bins
@@ -31,6 +31,9 @@ test-quick: ## the tests that need no servers
 
 lint: ## formatting, clippy, docs, honest manifests, generated files, scripts, dependencies
 	@scripts/lint.sh
+
+check-deploy: ## what kubectl and docker-compose say of deploy/
+	@scripts/check-deploy.sh
 
 fmt: ## format the code
 	@cargo fmt --all

@@ -46,7 +46,9 @@ say "generated files"
 generated_files_are_current
 say "shellcheck"
 "$here/setup.sh" --lint
-shellcheck -x scripts/*.sh services/*.sh .ci/run
+git ls-files -z '*.sh' .ci/run | xargs -0 shellcheck -x
+say "deploy/ and docker-compose.yml"
+"$here/check-deploy.sh"
 say "cargo deny"
 dependencies
 say "lint is clean"
