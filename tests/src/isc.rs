@@ -94,6 +94,13 @@ pub fn set(config: &mut Value, key: &str, value: impl Into<Value>) {
     *pointer = value.into();
 }
 
+/// Makes the lease short. A watcher grants nothing that it found at its start for one lease period, so
+/// tests that have something waiting then would wait for half a minute.
+pub fn shorten_lease(watcher_config: &mut Value) {
+    set(watcher_config, "lease.seconds", 5);
+    set(watcher_config, "lease.heartbeatSeconds", 1);
+}
+
 // === impl Watcher ===
 
 impl Watcher {

@@ -274,18 +274,25 @@ pub fn usage(pid: u32) -> Result<Usage> {
     })
 }
 
-/// Kills every process whose `HOME` is inside of `dir`: jobs that outlived their worker, for a job's home
-/// is its working directory.
-pub fn sweep(dir: &Path) {
+/// Every process whose `HOME` is inside of `dir`: what was started here, and jobs, for a job's home is its
+/// working directory.
+#[must_use]
+pub fn within(dir: &Path) -> Vec<Pid> {
     let needle = format!("HOME={}/", dir.display());
     let entries = std::fs::read_dir("/proc").into_iter().flatten().flatten();
-    for pid in entries.filter_map(|e| e.file_name().to_str()?.parse::<i32>().ok()) {
+    let pids = entries.filter_map(|e| e.file_name().to_str()?.parse().ok());
+    let ours = |pid: &i32| {
         let environment = std::fs::read(format!("/proc/{pid}/environ")).unwrap_or_default();
-        let ours = environment
+        environment
             .split(|b| *b == 0)
-            .any(|v| v.starts_with(needle.as_bytes()));
-        if ours {
-            let _gone = kill(Pid::from_raw(pid), Signal::SIGKILL);
-        }
+            .any(|variable| variable.starts_with(needle.as_bytes()))
+    };
+    pids.filter(ours).map(Pid::from_raw).collect()
+}
+
+/// Kills every process [`within`] a folder: jobs that outlived their worker.
+pub fn sweep(dir: &Path) {
+    for pid in within(dir) {
+        let _gone = kill(pid, Signal::SIGKILL);
     }
 }

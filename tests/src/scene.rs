@@ -167,6 +167,19 @@ impl Scene {
         Ok(watcher)
     }
 
+    /// Starts a watcher with a short lease and waits until it is ready: for tests that have requests
+    /// waiting before it starts.
+    ///
+    /// # Errors
+    /// When it does not become ready.
+    pub async fn eager_watcher(&self) -> Result<Watcher> {
+        let mut config = self.watcher_config();
+        isc::shorten_lease(&mut config);
+        let mut watcher = self.start_watcher(config)?;
+        watcher.ready().await?;
+        Ok(watcher)
+    }
+
     /// Starts a watcher with a configuration of its own, without waiting.
     ///
     /// # Errors

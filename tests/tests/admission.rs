@@ -65,7 +65,7 @@ fn the_admin_of_a_teams_workspace_can_forge_neither_a_status_nor_a_requester() -
             refusal(patch(team, "mine", "", &json!({"spec": {"requester": "bob"}})).await)?;
         assert_eq!(code, 422, "{text}");
 
-        let _watcher = scene.watcher().await?;
+        let _watcher = scene.eager_watcher().await?;
         let _worker = scene.worker("worker-1").await?;
         let status = team.wait_end("mine").await?;
         assert_eq!(

@@ -91,6 +91,7 @@ fn a_worker_may_start_before_the_watcher_and_both_before_the_broker() -> Result<
 
         let mut config = scene.watcher_config();
         set(&mut config, "amqp.url", url.as_str());
+        isc::shorten_lease(&mut config);
         let mut watcher = scene.start_watcher(config)?;
         scene.team.ask("patient", "echo", json!({"a": 1})).await?;
         wait::until(

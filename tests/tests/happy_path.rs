@@ -43,7 +43,7 @@ fn a_request_made_before_the_watcher_starts_is_served() -> Result<()> {
             .team
             .ask("early", "echo", json!({"deep": [1, null, {"a": "ä"}]}))
             .await?;
-        let _watcher = scene.watcher().await?;
+        let _watcher = scene.eager_watcher().await?;
         let _worker = scene.worker("worker-1").await?;
         let status = scene.team.wait_end("early").await?;
         assert_eq!(

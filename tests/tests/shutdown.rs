@@ -94,9 +94,10 @@ fn a_worker_that_is_asked_to_end_finishes_its_job_first() -> Result<()> {
     scene::run(async |scene| {
         let (_watcher, mut worker) = a_running_job(scene).await?;
         worker.process.signal(nix::sys::signal::Signal::SIGTERM)?;
-        wait::until("the worker says that it drains", wait::USUAL, async || {
-            let (code, body) = isc_tests::isc::readiness(worker.admin).await?;
-            anyhow::ensure!(code == 503, "/readyz answers {code}: {body}");
+        wait::until("the worker has heard it", wait::USUAL, async || {
+            worker.process.check_alive()?;
+            let heard = worker.process.log().contains("SIGTERM");
+            anyhow::ensure!(heard, "not a word in its log");
             Ok(())
         })
         .await?;
@@ -144,14 +145,14 @@ fn a_job_that_outlasts_the_workers_drain_runs_again_elsewhere_and_counts_neither
 #[test]
 fn requests_that_wait_when_the_watcher_ends_are_served_by_the_next_one() -> Result<()> {
     scene::run(async |scene| {
-        let mut watcher = scene.watcher().await?;
+        let mut watcher = scene.eager_watcher().await?;
         for name in ["one", "two", "three"] {
             scene.team.ask(name, "echo", json!({"name": name})).await?;
         }
         scene.team.wait_phase("three", "Queued").await?;
         let status = watcher.process.terminate(DRAIN).await?;
         assert!(status.success(), "{status}");
-        let _next = scene.watcher().await?;
+        let _next = scene.eager_watcher().await?;
         let _worker = scene.worker("worker-1").await?;
         for name in ["one", "two", "three"] {
             // After a restart, the watcher waits for one lease period before it grants anything old.
@@ -169,11 +170,7 @@ fn requests_that_wait_when_the_watcher_ends_are_served_by_the_next_one() -> Resu
 fn the_job_of_a_killed_worker_counts_as_lost_and_runs_again() -> Result<()> {
     scene::run(async |scene| {
         scene.service("gated", GATED)?;
-        let mut config = scene.watcher_config();
-        set(&mut config, "lease.seconds", 3);
-        set(&mut config, "lease.heartbeatSeconds", 1);
-        let mut watcher = scene.start_watcher(config)?;
-        watcher.ready().await?;
+        let _watcher = scene.eager_watcher().await?;
         let mut worker = scene.worker("worker-1").await?;
         scene.team.ask("long", "gated", json!({})).await?;
         scene.file("started").await?;

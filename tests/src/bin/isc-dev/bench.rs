@@ -6,9 +6,9 @@ use std::{
     time::{Duration, Instant},
 };
 
-use anyhow::{Context as _, Result, bail};
+use anyhow::{Context as _, Result, bail, ensure};
 use futures::{Stream, StreamExt as _};
-use isc_tests::Team;
+use isc_tests::{Team, wait};
 use kube::{
     api::{DynamicObject, ListParams, WatchEvent, WatchParams},
     core::WatchEvent::Modified,
@@ -21,6 +21,7 @@ const REQUESTS: usize = 50;
 const WARM_UP: usize = 3;
 /// What the product promises for the median on an idle worker.
 const PROMISED: Duration = Duration::from_millis(150);
+const NAME: &str = "isc_status_writes_total";
 const LIMIT: Duration = Duration::from_secs(30);
 
 type Events = Pin<Box<dyn Stream<Item = kube::Result<WatchEvent<DynamicObject>>>>>;
@@ -40,12 +41,12 @@ pub(crate) async fn run() -> Result<ExitCode> {
     for index in 0..WARM_UP {
         one(&team, &mut events, &format!("warm-{index}")).await?;
     }
-    let before = writes(&stack).await?;
+    let before = writes(&stack, WARM_UP).await?;
     let mut taken = Vec::with_capacity(REQUESTS);
     for index in 0..REQUESTS {
         taken.push(one(&team, &mut events, &format!("nap-{index}")).await?);
     }
-    let written = writes(&stack).await? - before;
+    let written = writes(&stack, WARM_UP + REQUESTS).await? - before;
     report(taken, written);
     stack.drain().await?;
     Ok(ExitCode::SUCCESS)
@@ -87,12 +88,17 @@ async fn one(team: &Team, events: &mut Events, name: &str) -> Result<Duration> {
         .with_context(|| format!("{name} takes too long"))?
 }
 
-async fn writes(stack: &Stack) -> Result<f64> {
-    Ok(stack
-        .watcher
-        .metrics()
-        .await?
-        .sum("isc_status_writes_total", &[]))
+/// All status writes so far, once the ends of `ended` requests are among them: the caller may see an end
+/// before its writer has counted it.
+async fn writes(stack: &Stack, ended: usize) -> Result<f64> {
+    let wanted = u32::try_from(ended).map(f64::from)?;
+    wait::until("all ends are counted", LIMIT, async || {
+        let metrics = stack.watcher.metrics().await?;
+        let ends = metrics.sum(NAME, &[("kind", "end"), ("result", "ok")]);
+        ensure!(ends >= wanted, "{ends} of {ended}");
+        Ok(metrics.sum(NAME, &[]))
+    })
+    .await
 }
 
 fn report(mut taken: Vec<Duration>, written: f64) {

@@ -53,9 +53,16 @@ async fn run_command(command: &[String], vars: Vec<(&'static str, String)>) -> R
         .args(["--pdeathsig", "TERM", "--", program])
         .args(args)
         .envs(vars);
-    if std::env::var_os("RUST_TEST_THREADS").is_none() {
-        child.env("RUST_TEST_THREADS", TEST_THREADS);
-    }
+    // Panics keep their backtraces; errors tell enough without.
+    let defaults = [
+        ("RUST_TEST_THREADS", TEST_THREADS),
+        ("RUST_LIB_BACKTRACE", "0"),
+    ];
+    child.envs(
+        defaults
+            .into_iter()
+            .filter(|(name, _)| std::env::var_os(name).is_none()),
+    );
     child.process_group(0);
     let mut child = tokio::process::Command::from(child)
         .spawn()

@@ -7,8 +7,8 @@ mod table;
 
 use std::process::ExitCode;
 
-use anyhow::Result;
-use isc_tests::{Process, environment::repository};
+use anyhow::{Result, ensure};
+use isc_tests::{Process, environment::repository, process, wait};
 
 use self::{checks::Checks, follow::Row};
 use crate::{stack::Stack, steps::Steps};
@@ -39,6 +39,7 @@ pub(crate) async fn run() -> Result<ExitCode> {
         checks.result(&stack, job, row);
     }
     checks.forgery(&stack, &jobs, &rows);
+    checks.log_says_why(&stack);
     checks.writes(&stack, &rows).await;
     idle(&mut stack, &mut checks).await?;
     let drained = steps
@@ -46,6 +47,13 @@ pub(crate) async fn run() -> Result<ExitCode> {
         .await;
     checks.note("watcher and workers end cleanly on SIGTERM", drained);
     drop(stack);
+    // What was killed last may need a moment to be gone.
+    let gone = wait::until("all processes are gone", wait::USUAL, async || {
+        let left = process::within(&dir);
+        ensure!(left.is_empty(), "{left:?}");
+        Ok(())
+    });
+    checks.note("nothing is left running", gone.await);
     times(&steps);
     Ok(checks.verdict())
 }
@@ -66,7 +74,7 @@ async fn idle(stack: &mut Stack, checks: &mut Checks) -> Result<()> {
     Ok(())
 }
 
-fn usages(stack: &Stack) -> Result<Vec<(String, isc_tests::process::Usage)>> {
+fn usages(stack: &Stack) -> Result<Vec<(String, process::Usage)>> {
     let workers = stack.workers.iter().map(|w| &w.process);
     let usage = |p: &Process| Ok((p.name().to_owned(), p.usage()?));
     [&stack.watcher.process]

@@ -11,6 +11,9 @@ use serde_json::{Value, json};
 
 use crate::stack::{Stack, openssl};
 
+/// What services/sign.sh says about parameters that it cannot use.
+pub(crate) const NONSENSE: &str = "params.digest must be";
+
 /// One request of the demo.
 #[derive(Clone, Debug)]
 pub(crate) struct Job {

@@ -1,4 +1,4 @@
-//! Wrong configurations and surroundings: the message names the thing and what to do.
+//! Missing and wrong servers: the watcher waits, and says what for and what to do.
 
 use std::{
     net::SocketAddr,
@@ -17,22 +17,6 @@ use isc_tests::{
 };
 use serde_json::{Value, json};
 
-/// Runs a program to its end with nothing but these variables; returns whether it succeeded and what it
-/// said.
-fn run(binary: &str, args: &[&str], vars: &[(&str, &str)]) -> Result<(bool, String)> {
-    let mut command = Command::new(isc::program(binary)?);
-    let output = command
-        .args(args)
-        .env_clear()
-        .envs(vars.iter().copied())
-        .output()?;
-    let text = [output.stdout, output.stderr].concat();
-    Ok((
-        output.status.success(),
-        String::from_utf8_lossy(&text).into_owned(),
-    ))
-}
-
 /// A folder with one service in `services/`.
 fn folder() -> Result<tempfile::TempDir> {
     let dir = tempfile::tempdir()?;
@@ -47,109 +31,9 @@ fn folder() -> Result<tempfile::TempDir> {
 fn watcher_config(dir: &Path) -> Result<Value> {
     Ok(isc::watcher_config(
         &dir.join("services"),
-        "amqp://a:b@127.0.0.1:1/x",
+        &format!("amqp://a:b@{}/x", net::free_address()?),
         net::free_address()?,
     ))
-}
-
-#[test]
-fn a_wrong_configuration_ends_both_programs_and_names_file_and_key() -> Result<()> {
-    let dir = folder()?;
-    let services = dir.path().join("services").display().to_string();
-    let file = dir.path().join("config.yaml").display().to_string();
-    let cases = [
-        ("a: [".to_owned(), "config.yaml"),
-        (format!("servicesDir: {services}\ncolour: red\n"), "colour"),
-        (
-            format!("servicesDir: {services}\namqp: {{urll: a}}\n"),
-            "urll",
-        ),
-        (
-            format!("servicesDir: {services}\namqp: {{url: 'http://x'}}\n"),
-            "amqp.url",
-        ),
-        ("log: {filter: info}\n".to_owned(), "servicesDir"),
-        ("servicesDir: /nowhere\n".to_owned(), "/nowhere"),
-    ];
-    for binary in ["isc-watcher", "isc-worker"] {
-        for (text, part) in &cases {
-            std::fs::write(&file, text)?;
-            let (ok, said) = run(binary, &["--config", &file], &[("KUBECONFIG", &file)])?;
-            assert!(
-                !ok && said.contains(part),
-                "{binary} with {text:?} said: {said}"
-            );
-        }
-        let (ok, said) = run(binary, &["--config", "/nowhere.yaml"], &[])?;
-        assert!(!ok && said.contains("/nowhere.yaml"), "{binary}: {said}");
-        let vars = [
-            ("ISC_SERVICES_DIR", services.as_str()),
-            ("ISC_COLOUR", "red"),
-        ];
-        let (ok, said) = run(binary, &[], &vars)?;
-        assert!(!ok && said.contains("ISC_COLOUR"), "{binary}: {said}");
-    }
-    Ok(())
-}
-
-#[test]
-fn a_wrong_service_file_ends_both_programs_and_is_named() -> Result<()> {
-    let dir = folder()?;
-    std::fs::write(
-        dir.path().join("services/sign.yaml"),
-        "exec: {comand: [./sign.sh]}\n",
-    )?;
-    let services = dir.path().join("services").display().to_string();
-    for binary in ["isc-watcher", "isc-worker"] {
-        let (ok, said) = run(
-            binary,
-            &["--check-config"],
-            &[("ISC_SERVICES_DIR", &services)],
-        )?;
-        assert!(
-            !ok && said.contains("sign.yaml") && said.contains("comand"),
-            "{binary}: {said}"
-        );
-    }
-    Ok(())
-}
-
-#[test]
-fn a_missing_or_broken_kubeconfig_ends_the_watcher_with_the_remedy() -> Result<()> {
-    let dir = folder()?;
-    let services = dir.path().join("services").display().to_string();
-    let services = ("ISC_SERVICES_DIR", services.as_str());
-    let (ok, said) = run("isc-watcher", &[], &[services])?;
-    assert!(!ok && said.contains("KUBECONFIG is not set"), "{said}");
-    let (ok, said) = run(
-        "isc-watcher",
-        &[],
-        &[services, ("KUBECONFIG", "/nowhere/config")],
-    )?;
-    assert!(!ok && said.contains("/nowhere/config"), "{said}");
-    let broken = dir.path().join("broken").display().to_string();
-    std::fs::write(&broken, "clusters: [")?;
-    let (ok, said) = run("isc-watcher", &[], &[services, ("KUBECONFIG", &broken)])?;
-    assert!(!ok && said.contains(&broken), "{said}");
-    Ok(())
-}
-
-#[test]
-fn a_good_configuration_passes_the_check_without_any_server() -> Result<()> {
-    let dir = folder()?;
-    let services = dir.path().join("services").display().to_string();
-    let kubeconfig = dir.path().join("kubeconfig");
-    write_kubeconfig(&kubeconfig, &plain_kubeconfig(net::free_address()?))?;
-    let kubeconfig = kubeconfig.display().to_string();
-    for binary in ["isc-watcher", "isc-worker"] {
-        let vars = [
-            ("ISC_SERVICES_DIR", services.as_str()),
-            ("KUBECONFIG", &kubeconfig),
-        ];
-        let (ok, said) = run(binary, &["--check-config"], &vars)?;
-        assert!(ok, "{binary}: {said}");
-    }
-    Ok(())
 }
 
 fn plain_kubeconfig(address: SocketAddr) -> Value {
@@ -184,7 +68,9 @@ fn a_kcp_that_cannot_be_reached_is_waited_for_and_told_once() -> Result<()> {
         let address = net::free_address()?;
         let kubeconfig = dir.path().join("kubeconfig");
         write_kubeconfig(&kubeconfig, &plain_kubeconfig(address))?;
-        let config = watcher_config(dir.path())?;
+        let mut config = watcher_config(dir.path())?;
+        // What a user sees who has not touched the log's settings.
+        set(&mut config, "log", json!({}));
         let mut watcher = Watcher::start(dir.path(), "watcher", config, &kubeconfig)?;
         wait::until(
             "the watcher says that kcp is missing",
@@ -224,14 +110,9 @@ fn a_kcp_that_cannot_be_reached_is_waited_for_and_told_once() -> Result<()> {
             () = count => {}
             result = enough => result?,
         }
-        let about_kcp = warnings(&watcher)
-            .into_iter()
-            .filter(|l| !l.contains("RabbitMQ"));
-        assert!(
-            about_kcp.clone().count() <= 3,
-            "{:#?}",
-            about_kcp.collect::<Vec<_>>()
-        );
+        // RabbitMQ is away too: each is told once, and again when the trouble becomes another one.
+        let said = warnings(&watcher);
+        assert!(said.len() <= 6, "a flood: {said:#?}");
         assert!(
             !watcher.process.log().contains("secret-token"),
             "a token is in the log"

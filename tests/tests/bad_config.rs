@@ -1,0 +1,143 @@
+//! Wrong configurations: the program ends, and its message names the thing and what to do.
+
+use std::{path::Path, process::Command};
+
+use anyhow::Result;
+use isc_tests::isc;
+
+/// Runs a program to its end with nothing but these variables; returns whether it succeeded and what it
+/// said.
+fn run(binary: &str, args: &[&str], vars: &[(&str, &str)]) -> Result<(bool, String)> {
+    let mut command = Command::new(isc::program(binary)?);
+    let output = command
+        .args(args)
+        .env_clear()
+        .envs(vars.iter().copied())
+        .output()?;
+    let text = [output.stdout, output.stderr].concat();
+    Ok((
+        output.status.success(),
+        String::from_utf8_lossy(&text).into_owned(),
+    ))
+}
+
+/// A folder with one service in `services/`.
+fn folder() -> Result<tempfile::TempDir> {
+    let dir = tempfile::tempdir()?;
+    std::fs::create_dir(dir.path().join("services"))?;
+    std::fs::write(
+        dir.path().join("services/echo.yaml"),
+        "exec: {command: [/bin/true]}\n",
+    )?;
+    Ok(dir)
+}
+
+/// A kubeconfig that is right in itself, of a server that does not exist.
+fn kubeconfig(dir: &Path) -> Result<String> {
+    let text = r#"
+        {apiVersion: v1, kind: Config, current-context: kcp,
+         clusters: [{name: kcp, cluster: {server: "https://127.0.0.1:1/clusters/root:a"}}],
+         users: [{name: u, user: {token: t}}],
+         contexts: [{name: kcp, context: {cluster: kcp, user: u}}]}"#;
+    let file = dir.join("kubeconfig");
+    std::fs::write(&file, text)?;
+    Ok(file.display().to_string())
+}
+
+#[test]
+fn a_wrong_configuration_ends_both_programs_and_names_file_and_key() -> Result<()> {
+    let dir = folder()?;
+    let services = dir.path().join("services").display().to_string();
+    let file = dir.path().join("config.yaml").display().to_string();
+    let cases = [
+        ("a: [".to_owned(), "config.yaml"),
+        (format!("servicesDir: {services}\ncolour: red\n"), "colour"),
+        (
+            format!("servicesDir: {services}\namqp: {{urll: a}}\n"),
+            "urll",
+        ),
+        (
+            format!("servicesDir: {services}\namqp: {{url: 'http://x'}}\n"),
+            "amqp.url",
+        ),
+        ("log: {filter: info}\n".to_owned(), "servicesDir"),
+        ("servicesDir: /nowhere\n".to_owned(), "/nowhere"),
+    ];
+    for binary in ["isc-watcher", "isc-worker"] {
+        for (text, part) in &cases {
+            std::fs::write(&file, text)?;
+            let (ok, said) = run(binary, &["--config", &file], &[("KUBECONFIG", &file)])?;
+            assert!(
+                !ok && said.contains(part),
+                "{binary} with {text:?} said: {said}"
+            );
+        }
+        let (ok, said) = run(binary, &["--config", "/nowhere.yaml"], &[])?;
+        assert!(!ok && said.contains("/nowhere.yaml"), "{binary}: {said}");
+        let vars = [
+            ("ISC_SERVICES_DIR", services.as_str()),
+            ("ISC_COLOUR", "red"),
+        ];
+        let (ok, said) = run(binary, &[], &vars)?;
+        assert!(!ok && said.contains("ISC_COLOUR"), "{binary}: {said}");
+    }
+    Ok(())
+}
+
+#[test]
+fn a_wrong_service_file_ends_both_programs_and_is_named() -> Result<()> {
+    let dir = folder()?;
+    std::fs::write(
+        dir.path().join("services/sign.yaml"),
+        "exec: {comand: [./sign.sh]}\n",
+    )?;
+    let services = dir.path().join("services").display().to_string();
+    for binary in ["isc-watcher", "isc-worker"] {
+        let (ok, said) = run(
+            binary,
+            &["--check-config"],
+            &[("ISC_SERVICES_DIR", &services)],
+        )?;
+        assert!(
+            !ok && said.contains("sign.yaml") && said.contains("comand"),
+            "{binary}: {said}"
+        );
+    }
+    Ok(())
+}
+
+#[test]
+fn a_missing_or_broken_kubeconfig_ends_the_watcher_with_the_remedy() -> Result<()> {
+    let dir = folder()?;
+    let services = dir.path().join("services").display().to_string();
+    let services = ("ISC_SERVICES_DIR", services.as_str());
+    let (ok, said) = run("isc-watcher", &[], &[services])?;
+    assert!(!ok && said.contains("KUBECONFIG is not set"), "{said}");
+    let (ok, said) = run(
+        "isc-watcher",
+        &[],
+        &[services, ("KUBECONFIG", "/nowhere/config")],
+    )?;
+    assert!(!ok && said.contains("/nowhere/config"), "{said}");
+    let broken = dir.path().join("broken").display().to_string();
+    std::fs::write(&broken, "clusters: [")?;
+    let (ok, said) = run("isc-watcher", &[], &[services, ("KUBECONFIG", &broken)])?;
+    assert!(!ok && said.contains(&broken), "{said}");
+    Ok(())
+}
+
+#[test]
+fn a_good_configuration_passes_the_check_without_any_server() -> Result<()> {
+    let dir = folder()?;
+    let services = dir.path().join("services").display().to_string();
+    let kubeconfig = kubeconfig(dir.path())?;
+    for binary in ["isc-watcher", "isc-worker"] {
+        let vars = [
+            ("ISC_SERVICES_DIR", services.as_str()),
+            ("KUBECONFIG", &kubeconfig),
+        ];
+        let (ok, said) = run(binary, &["--check-config"], &vars)?;
+        assert!(ok, "{binary}: {said}");
+    }
+    Ok(())
+}
