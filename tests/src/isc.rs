@@ -118,12 +118,20 @@ impl Watcher {
         })
     }
 
-    /// Waits until it says that it is ready.
+    /// Waits until it says that it is ready and has seen the requests of an endpoint: a workspace must be
+    /// bound. What it finds in that first list waits for one lease period, what comes later does not.
     ///
     /// # Errors
     /// When it ends instead or does not become ready in time.
     pub async fn ready(&mut self) -> Result<()> {
-        ready(&mut self.process, self.admin, wait::USUAL).await
+        ready(&mut self.process, self.admin, wait::USUAL).await?;
+        wait::until("the watcher lists requests", wait::USUAL, async || {
+            self.process.check_alive()?;
+            let listed = self.process.log().contains("listed, watching");
+            ensure!(listed, "its log does not say so");
+            Ok(())
+        })
+        .await
     }
 
     /// A scrape of its metrics.
