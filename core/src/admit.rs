@@ -4,6 +4,7 @@ use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use crate::{
     api::{OnConflict, PARAMS_MAX_BYTES, Priority, RequestSpec},
+    flow::Flow,
     reason::Reason,
 };
 
@@ -14,18 +15,51 @@ pub struct ServiceLimits {
     pub timeout: Duration,
     /// The most that a request may ask for.
     pub max_timeout: Duration,
+    /// The time from accepted to started.
+    pub queue: ClockLimits,
+    /// The time from accepted to ended.
+    pub deadline: ClockLimits,
+    /// Further attempts after a failure that another try may mend, when the request names none.
+    pub retries: u32,
+    /// The most that a request may ask for.
+    pub max_retries: u32,
+    /// The longest first pause after a failed attempt; it doubles with each further one.
+    pub backoff: Duration,
+    /// The longest pause of all.
+    pub max_backoff: Duration,
+    /// A request is deleted that long after its end, when it says nothing else; `None` is never.
+    pub ttl: Option<Duration>,
     /// The largest result, bytes.
     pub result_max_bytes: u32,
+    /// What may be under way.
+    pub flow: Flow,
+}
+
+/// The limits of one clock; `None` is no limit.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct ClockLimits {
+    /// When the request names none.
+    pub default: Option<Duration>,
+    /// The most that a request may ask for, and what it gets that asks for none without a default.
+    pub max: Option<Duration>,
 }
 
 /// All services, by name.
 pub type Catalogue = HashMap<Arc<str>, ServiceLimits>;
 
 /// The limits of an accepted request.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Limits {
     /// The longest time of one attempt.
     pub timeout: Duration,
+    /// The longest time from accepted to started; `None` is no limit.
+    pub queue_timeout: Option<Duration>,
+    /// The longest time from accepted to ended; `None` is no limit.
+    pub deadline: Option<Duration>,
+    /// Further attempts after a failure that another try may mend.
+    pub retries: u32,
+    /// It is deleted that long after its end; `None` is never.
+    pub ttl: Option<Duration>,
 }
 
 /// Why a request is not accepted.
@@ -76,11 +110,53 @@ pub fn admit(
 /// The limits of a request under a service's maxima.
 #[must_use]
 pub fn limits(spec: &RequestSpec, service: &ServiceLimits) -> Limits {
-    let wanted = spec
-        .timeout_seconds
-        .map_or(service.timeout, |s| Duration::from_secs(s.into()));
+    let seconds = |asked: Option<u32>| asked.map(|s| Duration::from_secs(s.into()));
     Limits {
-        timeout: wanted.min(service.max_timeout),
+        timeout: seconds(spec.timeout_seconds)
+            .unwrap_or(service.timeout)
+            .min(service.max_timeout),
+        queue_timeout: service.queue.limit(seconds(spec.queue_timeout_seconds)),
+        deadline: service.deadline.limit(seconds(spec.deadline_seconds)),
+        retries: spec
+            .retries
+            .unwrap_or(service.retries)
+            .min(service.max_retries),
+        ttl: seconds(spec.ttl_seconds_after_finished).or(service.ttl),
+    }
+}
+
+// === impl ServiceLimits ===
+
+impl Default for ServiceLimits {
+    /// What a service file that says nothing means.
+    fn default() -> Self {
+        Self {
+            timeout: Duration::from_secs(300),
+            max_timeout: Duration::from_secs(3600),
+            queue: ClockLimits::default(),
+            deadline: ClockLimits::default(),
+            retries: 0,
+            max_retries: 10,
+            backoff: Duration::from_secs(5),
+            max_backoff: Duration::from_secs(300),
+            ttl: None,
+            result_max_bytes: 64 * 1024,
+            flow: Flow::default(),
+        }
+    }
+}
+
+// === impl ClockLimits ===
+
+impl ClockLimits {
+    /// What a request gets that asks for so much.
+    #[must_use]
+    pub fn limit(self, asked: Option<Duration>) -> Option<Duration> {
+        let wanted = asked.or(self.default);
+        match (wanted, self.max) {
+            (Some(wanted), Some(max)) => Some(wanted.min(max)),
+            (wanted, max) => wanted.or(max),
+        }
     }
 }
 
@@ -97,13 +173,6 @@ fn not_honoured(spec: &RequestSpec) -> Option<&'static str> {
             "onConflict",
             spec.on_conflict.unwrap_or_default() != OnConflict::Attach,
         ),
-        ("queueTimeoutSeconds", spec.queue_timeout_seconds.is_some()),
-        ("deadlineSeconds", spec.deadline_seconds.is_some()),
-        ("retries", spec.retries.unwrap_or_default() != 0),
-        (
-            "ttlSecondsAfterFinished",
-            spec.ttl_seconds_after_finished.is_some(),
-        ),
     ];
     fields
         .into_iter()
@@ -119,7 +188,7 @@ mod tests {
         let sign = ServiceLimits {
             timeout: Duration::from_secs(60),
             max_timeout: Duration::from_secs(120),
-            result_max_bytes: 65536,
+            ..ServiceLimits::default()
         };
         Catalogue::from([("sign".into(), sign)])
     }
@@ -155,16 +224,10 @@ mod tests {
     #[test]
     fn a_field_that_is_not_honoured_is_named_and_its_default_is_fine() {
         type Change = fn(&mut RequestSpec);
-        let cases: [(&str, Change); 7] = [
+        let cases: [(&str, Change); 3] = [
             ("priority", |s| s.priority = Some(Priority::High)),
             ("idempotencyKey", |s| s.idempotency_key = Some("k".into())),
             ("onConflict", |s| s.on_conflict = Some(OnConflict::Reject)),
-            ("queueTimeoutSeconds", |s| s.queue_timeout_seconds = Some(1)),
-            ("deadlineSeconds", |s| s.deadline_seconds = Some(1)),
-            ("retries", |s| s.retries = Some(1)),
-            ("ttlSecondsAfterFinished", |s| {
-                s.ttl_seconds_after_finished = Some(0);
-            }),
         ];
         for (field, change) in cases {
             let error = admit(&spec(change), 0, &catalogue()).unwrap_err();

@@ -69,7 +69,20 @@ pub struct RequestSpec {
 }
 
 /// Which of a tenant's waiting requests goes first.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(
+    Clone,
+    Copy,
+    Debug,
+    Default,
+    PartialEq,
+    Eq,
+    PartialOrd,
+    Ord,
+    Hash,
+    Serialize,
+    Deserialize,
+    JsonSchema,
+)]
 pub enum Priority {
     /// After the others.
     Low,
@@ -113,6 +126,10 @@ pub struct RequestStatus {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "date_time")]
     pub queued_time: Option<Timestamp>,
+    /// When the first attempt started.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "date_time")]
+    pub first_start_time: Option<Timestamp>,
     /// When the newest attempt started.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "date_time")]
@@ -155,6 +172,35 @@ pub struct RequestStatus {
     /// The earlier request whose state and result this one mirrors.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub attached_to: Option<String>,
+    /// The newest attempts that ended before the present one, oldest first, at most 5.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 5))]
+    pub previous_attempts: Vec<PastAttempt>,
+}
+
+/// An attempt that ended without ending its request.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct PastAttempt {
+    /// Its number.
+    #[schemars(range(max = 2_147_483_647))]
+    pub attempt: u32,
+    /// Who had it.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub worker: String,
+    /// When it started.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "date_time")]
+    pub start_time: Option<Timestamp>,
+    /// When it ended.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "date_time")]
+    pub end_time: Option<Timestamp>,
+    /// How it ended: a word of the same closed list as the conditions'.
+    pub reason: String,
+    /// For people, at most 256 bytes.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub message: String,
 }
 
 /// Where a request stands.
@@ -218,6 +264,22 @@ pub struct Effective {
     /// The longest time of one attempt, seconds.
     #[schemars(range(max = 31_536_000))]
     pub timeout_seconds: u32,
+    /// The longest time from accepted to started, seconds; none is no limit.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(max = 31_536_000))]
+    pub queue_timeout_seconds: Option<u32>,
+    /// The longest time from accepted to ended, seconds; none is no limit.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(max = 31_536_000))]
+    pub deadline_seconds: Option<u32>,
+    /// Further attempts after a failure that another try may mend.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    #[schemars(range(max = 100))]
+    pub retries: u32,
+    /// The request is deleted that long after its end, seconds; none is never.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(max = 31_536_000))]
+    pub ttl_seconds_after_finished: Option<u32>,
 }
 
 /// Something that the job left elsewhere.

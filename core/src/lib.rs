@@ -10,6 +10,7 @@ pub mod admit;
 pub mod api;
 pub mod decide;
 pub mod engine;
+pub mod flow;
 pub mod ids;
 pub mod life;
 pub mod reason;

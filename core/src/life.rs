@@ -10,8 +10,8 @@ use jiff::Timestamp;
 use serde_json::{Map, Value};
 
 use crate::{
-    api::{Artifact, Progress},
-    ids::{Holder, Now},
+    api::{Artifact, PastAttempt, Progress},
+    ids::{Holder, Now, Uid},
     reason::Reason,
 };
 pub use event::{Act, Ignored, LifeEvent};
@@ -25,16 +25,44 @@ pub struct Life {
     pub failed: u32,
     /// Attempts whose worker fell silent.
     pub lost: u32,
-    /// The caller wants it to end.
-    pub cancel: bool,
+    /// It is to end before its job has, and why.
+    pub stop: Option<Stop>,
     /// When it was accepted.
     pub queued: Moment,
+    /// When the first attempt started: the queue clock is over then.
+    pub first_started: Option<Moment>,
     /// When the newest attempt started.
     pub started: Option<Moment>,
     /// The worker of the newest attempt.
     pub worker: Option<Arc<str>>,
     /// How far the running attempt is.
     pub progress: Option<Progress>,
+    /// The newest attempts that ended without ending the request, oldest first; at most
+    /// [`PAST_ATTEMPTS_MAX`].
+    pub past: Vec<PastAttempt>,
+}
+
+/// So many ended attempts are told.
+pub const PAST_ATTEMPTS_MAX: usize = 5;
+
+/// Why a request is to end before its job has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Stop {
+    /// The caller cancelled it.
+    Cancelled,
+    /// A newer request with the same idempotency key takes its place.
+    Replaced,
+    /// Its time is over.
+    Deadline,
+}
+
+/// When a request's clocks run out (monotonic); none is never.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Dues {
+    /// It must have started.
+    pub queue: Option<Duration>,
+    /// It must have ended.
+    pub deadline: Option<Duration>,
 }
 
 /// A moment on both clocks.
@@ -58,6 +86,20 @@ pub enum State {
     Saving {
         /// Who hears `Recorded` once the counts are written.
         record: Option<Holder>,
+        /// How long it pauses then; zero for not at all.
+        pause: Duration,
+    },
+    /// It pauses after a failed attempt.
+    Backoff {
+        /// Until when (monotonic).
+        until: Duration,
+    },
+    /// It waits for an earlier request with the same idempotency key.
+    Behind {
+        /// Which.
+        earlier: Uid,
+        /// To share its end; otherwise to take its place once it has stopped.
+        attached: bool,
     },
     /// A ticket is out.
     Offered {
@@ -92,6 +134,8 @@ pub struct Done {
     pub end: End,
     /// When.
     pub at: Moment,
+    /// The attempt that ended it, or that would have been next.
+    pub attempt: u32,
     /// The worker process whose outcome it was, to be told once the end is durable.
     pub by: Option<Holder>,
     /// The end is in the API.
@@ -122,8 +166,8 @@ pub enum End {
         /// For people.
         message: String,
     },
-    /// The caller ended it.
-    Cancelled,
+    /// It was ended: [`Reason::Cancelled`] or [`Reason::Replaced`].
+    Cancelled(Reason),
     /// Someone else wrote an end; it stands.
     Foreign,
 }
@@ -176,26 +220,43 @@ impl Life {
             state: State::Waiting,
             failed: 0,
             lost: 0,
-            cancel: false,
+            stop: None,
+            first_started: None,
             queued,
             started: None,
             worker: None,
             progress: None,
+            past: vec![],
         }
     }
 
-    /// The number of the newest attempt: always failed + lost + 1 while live. A failed end keeps the
-    /// number of the attempt that failed.
+    /// The number of the newest attempt: always failed + lost + 1 while live.
     #[must_use]
     pub fn attempt(&self) -> u32 {
-        let next = self.failed.saturating_add(self.lost).saturating_add(1);
         match &self.state {
-            State::Done(Done {
-                end: End::Failed { .. },
-                ..
-            }) => (next - 1).max(1),
-            _ => next,
+            State::Done(done) => done.attempt,
+            _ => self.failed.saturating_add(self.lost).saturating_add(1),
         }
+    }
+
+    /// When a clock of it runs out next, if time alone can change it: its pause, the queue's clock or
+    /// the deadline's.
+    #[must_use]
+    pub fn clock_at(&self, dues: Dues) -> Option<Duration> {
+        let queue = dues.queue.filter(|_| self.first_started.is_none());
+        let clocks = match &self.state {
+            State::Recovering | State::Stopping { .. } | State::Done(_) => [None; 3],
+            State::Running { .. } => [dues.deadline.filter(|_| self.stop.is_none()), None, None],
+            State::Reserved { .. } | State::Behind { attached: true, .. } => {
+                [dues.deadline, None, None]
+            }
+            State::Backoff { until } => [dues.deadline, queue, Some(*until)],
+            State::Waiting
+            | State::Saving { .. }
+            | State::Offered { .. }
+            | State::Behind { .. } => [dues.deadline, queue, None],
+        };
+        clocks.into_iter().flatten().min()
     }
 
     /// The worker process that holds it, if any.
@@ -204,6 +265,19 @@ impl Life {
         match &self.state {
             State::Reserved { by } | State::Running { by } | State::Stopping { by, .. } => Some(by),
             _ => None,
+        }
+    }
+}
+
+// === impl FailureClass ===
+
+impl FailureClass {
+    /// Whether another try may help.
+    #[must_use]
+    pub fn may_be_mended(self) -> bool {
+        match self {
+            Self::Retryable | Self::TimedOut => true,
+            Self::Permanent | Self::Invalid => false,
         }
     }
 }

@@ -10,6 +10,14 @@ pub enum Reason {
     NoWorkers,
     /// Waiting; the service's file is missing, though the request was accepted earlier.
     ServiceMissing,
+    /// Waiting; the service, the tenant or everything is paused by the operator.
+    Paused,
+    /// Waiting for the next attempt, after a failure that another try may mend.
+    Backoff,
+    /// Waiting for an earlier request with the same idempotency key, whose end it will share.
+    Attached,
+    /// Waiting until an earlier request with the same idempotency key has stopped.
+    Replacing,
     /// A worker has it.
     Running,
     /// A worker has it and was told to stop.
@@ -40,16 +48,34 @@ pub enum Reason {
     InvalidRequest,
     /// Ended by the caller.
     Cancelled,
+    /// It did not start in time.
+    QueueTimeout,
+    /// It did not end in time.
+    DeadlineExceeded,
+    /// An earlier request has the same idempotency key and other parameters.
+    KeyReused,
+    /// An earlier request has the same idempotency key, and this one asked to be rejected then.
+    KeyInUse,
+    /// Too many requests of its tenant are waiting.
+    TooManyWaiting,
+    /// Ended by a newer request with the same idempotency key.
+    Replaced,
+    /// An attempt was stopped by its worker, which was told to leave; told of attempts only.
+    Interrupted,
 }
 
 // === impl Reason ===
 
 impl Reason {
     /// All of them.
-    pub const ALL: [Self; 18] = [
+    pub const ALL: [Self; 29] = [
         Self::Queued,
         Self::NoWorkers,
         Self::ServiceMissing,
+        Self::Paused,
+        Self::Backoff,
+        Self::Attached,
+        Self::Replacing,
         Self::Running,
         Self::Cancelling,
         Self::Succeeded,
@@ -65,6 +91,13 @@ impl Reason {
         Self::NotSupported,
         Self::InvalidRequest,
         Self::Cancelled,
+        Self::QueueTimeout,
+        Self::DeadlineExceeded,
+        Self::KeyReused,
+        Self::KeyInUse,
+        Self::TooManyWaiting,
+        Self::Replaced,
+        Self::Interrupted,
     ];
 
     /// The word, as in the condition and in metrics.
@@ -74,6 +107,10 @@ impl Reason {
             Self::Queued => "Queued",
             Self::NoWorkers => "NoWorkers",
             Self::ServiceMissing => "ServiceMissing",
+            Self::Paused => "Paused",
+            Self::Backoff => "Backoff",
+            Self::Attached => "Attached",
+            Self::Replacing => "Replacing",
             Self::Running => "Running",
             Self::Cancelling => "Cancelling",
             Self::Succeeded => "Succeeded",
@@ -89,6 +126,13 @@ impl Reason {
             Self::NotSupported => "NotSupported",
             Self::InvalidRequest => "InvalidRequest",
             Self::Cancelled => "Cancelled",
+            Self::QueueTimeout => "QueueTimeout",
+            Self::DeadlineExceeded => "DeadlineExceeded",
+            Self::KeyReused => "KeyReused",
+            Self::KeyInUse => "KeyInUse",
+            Self::TooManyWaiting => "TooManyWaiting",
+            Self::Replaced => "Replaced",
+            Self::Interrupted => "Interrupted",
         }
     }
 

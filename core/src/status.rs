@@ -5,7 +5,7 @@ mod tests;
 
 use crate::{
     api::{Condition, Effective, Phase, RequestStatus},
-    life::{Done, End, Life, Moment, State},
+    life::{Done, End, Life, Moment, State, Stop},
     reason::Reason,
 };
 
@@ -61,6 +61,7 @@ pub fn render(life: &Life, about: &About) -> RequestStatus {
         phase: Some(summary.phase),
         conditions: summary.conditions(life.queued, completion, about.generation),
         queued_time: (!rejected).then_some(life.queued.wall),
+        first_start_time: life.first_started.map(|moment| moment.wall),
         start_time: life.started.map(|moment| moment.wall),
         completion_time: completion,
         attempt: (!rejected && (started_running || life.failed + life.lost > 0))
@@ -72,6 +73,7 @@ pub fn render(life: &Life, about: &About) -> RequestStatus {
         effective: about.effective.clone().filter(|_| !rejected),
         result,
         artifacts,
+        previous_attempts: life.past.clone(),
         ..RequestStatus::default()
     }
 }
@@ -109,11 +111,13 @@ pub fn recover(status: Option<&RequestStatus>, now: Moment) -> Recovered {
         state: State::Recovering,
         failed: status.failed,
         lost: status.lost,
-        cancel: phase == Phase::Cancelling,
+        stop: (phase == Phase::Cancelling).then_some(Stop::Cancelled),
+        first_started: status.first_start_time.map(Moment::told),
         queued: status.queued_time.map_or(now, Moment::told),
         started: status.start_time.filter(|_| held).map(Moment::told),
         worker: status.worker.as_deref().filter(|_| held).map(Into::into),
         progress: status.progress.clone().filter(|_| held),
+        past: status.previous_attempts.clone(),
     }))
 }
 
@@ -168,7 +172,7 @@ impl Summary {
         };
         match &life.state {
             State::Done(done) => Self::of_end(&done.end),
-            State::Running { by } | State::Stopping { by, .. } if life.cancel => unknown(
+            State::Running { by } | State::Stopping { by, .. } if life.stop.is_some() => unknown(
                 Phase::Cancelling,
                 Reason::Cancelling,
                 format!("{} was told to stop", by.worker),
@@ -178,7 +182,7 @@ impl Summary {
                 Reason::Running,
                 format!("attempt {} runs on {}", life.attempt(), by.worker),
             ),
-            State::Recovering if life.cancel => unknown(
+            State::Recovering if life.stop.is_some() => unknown(
                 Phase::Cancelling,
                 Reason::Cancelling,
                 "waiting for the worker to stop".into(),
@@ -211,7 +215,12 @@ impl Summary {
             },
             End::Failed { reason, message } => bad(Phase::Failed, *reason, message),
             End::Rejected { reason, message } => bad(Phase::Rejected, *reason, message),
-            End::Cancelled | End::Foreign => bad(
+            End::Cancelled(Reason::Replaced) => bad(
+                Phase::Cancelled,
+                Reason::Replaced,
+                "a newer request with the same idempotency key takes its place",
+            ),
+            End::Cancelled(_) | End::Foreign => bad(
                 Phase::Cancelled,
                 Reason::Cancelled,
                 "the caller cancelled the request",

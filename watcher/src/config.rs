@@ -5,6 +5,7 @@ use std::{net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
 use isc_core::{
     admit::{Catalogue, ServiceLimits},
     engine,
+    flow::{Pause, Tenants},
     writes::Pace,
 };
 use isc_runtime::{amqp::AmqpConfig, config::ConfigError, services, telemetry::LogConfig};
@@ -213,6 +214,8 @@ impl WatcherConfig {
             suspect: Duration::from_secs(self.kcp.suspect_seconds),
             backlog_max: BACKLOG_MAX,
             catalogue: limits(catalogue),
+            tenants: Tenants::default(),
+            pause: Pause::default(),
         }
     }
 }
@@ -222,6 +225,7 @@ fn limits(catalogue: &services::Catalogue) -> Catalogue {
         timeout: Duration::from_secs(service.file.timeout_seconds),
         max_timeout: Duration::from_secs(service.file.max_timeout()),
         result_max_bytes: service.file.result_max_bytes,
+        ..ServiceLimits::default()
     };
     catalogue
         .iter()

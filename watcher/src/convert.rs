@@ -227,14 +227,14 @@ fn to_assignment(assignment: &Assignment) -> v1::Assignment {
         service: assignment.service.to_string(),
         params_json: assignment.params.to_string(),
         timeout_ms: millis(assignment.timeout),
-        time_left_ms: 0,
+        time_left_ms: assignment.time_left.map_or(0, |left| millis(left).max(1)),
         address: Some(v1::Address {
             cluster: assignment.address.cluster.to_string(),
             namespace: assignment.address.namespace.to_string(),
             name: assignment.address.name.to_string(),
         }),
         requester: assignment.requester.to_string(),
-        idempotency_key: String::new(),
+        idempotency_key: assignment.idempotency_key.to_string(),
         traceparent: String::new(),
         result_max_bytes: assignment.result_max_bytes,
     }

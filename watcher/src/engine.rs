@@ -220,6 +220,7 @@ impl EngineTask {
                 self.calls
                     .spawn(async move { clients.write(*write, &metrics).await });
             }
+            Effect::Delete { .. } | Effect::ReadStatus { .. } | Effect::StepDown => {}
             Effect::Measure(measure) => self.metrics.measure(&measure),
         }
     }

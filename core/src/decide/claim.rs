@@ -1,9 +1,9 @@
 //! From waiting to running: tickets and claims.
 
-use super::{Policy, Step, start, wait};
+use super::{Policy, Step, finish, start, wait};
 use crate::{
-    ids::{Holder, Now},
-    life::{Act, Ignored, Life, State},
+    ids::{Holder, Now, Uid},
+    life::{Act, End, Ignored, Life, State},
 };
 
 pub(super) fn offer(life: &mut Life, now: Now) -> Step {
@@ -45,6 +45,8 @@ pub(super) fn claimed(
         State::Waiting | State::Offered { .. } => None,
         State::Recovering => Some("taking_over"),
         State::Saving { .. } => Some("not_durable"),
+        State::Backoff { .. } => Some("pausing"),
+        State::Behind { .. } => Some("behind"),
         State::Reserved { .. } | State::Running { .. } => Some("held"),
         State::Stopping { .. } => Some("gone"),
         State::Done(_) => Some("done"),
@@ -75,4 +77,32 @@ pub(super) fn params_read(life: &mut Life, ok: bool, policy: Policy, now: Now) -
 fn grant(life: &mut Life, by: Holder, now: Now) -> Vec<Act> {
     start(life, by.clone(), now);
     vec![Act::Grant(by), Act::Save]
+}
+
+pub(super) fn behind(life: &mut Life, earlier: Uid, attached: bool) -> Step {
+    match life.state {
+        State::Waiting | State::Recovering | State::Behind { .. } => {
+            life.state = State::Behind { earlier, attached };
+            Ok(vec![Act::Save])
+        }
+        _ => Err(Ignored("under_way")),
+    }
+}
+
+pub(super) fn free(life: &mut Life, policy: Policy) -> Step {
+    match life.state {
+        State::Behind { .. } => {
+            let mut acts = wait(life, policy, Act::Enqueue);
+            acts.push(Act::Save);
+            Ok(acts)
+        }
+        _ => Err(Ignored("not_behind")),
+    }
+}
+
+pub(super) fn shared(life: &mut Life, end: End, now: Now) -> Step {
+    match life.state {
+        State::Behind { attached: true, .. } => Ok(finish(life, end, None, now)),
+        _ => Err(Ignored("not_attached")),
+    }
 }

@@ -1,31 +1,31 @@
-//! What happens to the object: cancelled, gone, back, written by us or by others.
+//! What happens to the object: stopped, gone, back, written by us or by others.
 
-use super::{Policy, Step, finish, wait};
+use super::{Policy, Step, clock::end_unheld, stopped, wait};
 use crate::{
     ids::Now,
-    life::{Act, Done, End, Ignored, Life, Moment, State},
+    life::{Act, Done, End, Ignored, Life, Moment, State, Stop},
 };
 
-pub(super) fn cancel(life: &mut Life, now: Now) -> Step {
-    if life.cancel || matches!(life.state, State::Done(_)) {
-        return Err(Ignored("cancelled_or_done"));
+pub(super) fn stop(life: &mut Life, why: Stop, now: Now) -> Step {
+    if life.stop.is_some() || matches!(life.state, State::Done(_)) {
+        return Err(Ignored("stopped_or_done"));
     }
-    life.cancel = true;
+    life.stop = Some(why);
     let attempt = life.attempt();
     match &life.state {
         State::Recovering => Ok(vec![Act::Save]),
-        State::Stopping { .. } | State::Done(_) => Ok(vec![]),
-        State::Running { by } => Ok(vec![Act::Stop(by.clone(), attempt, "cancelled"), Act::Save]),
-        State::Waiting | State::Offered { .. } => Ok(finish(life, End::Cancelled, None, now)),
-        State::Saving { record } => {
-            let record = record.clone();
-            Ok(finish(life, End::Cancelled, record, now))
-        }
-        State::Reserved { by } => {
-            let mut acts = vec![Act::Refuse(by.clone(), "cancelled")];
-            acts.extend(finish(life, End::Cancelled, None, now));
-            Ok(acts)
-        }
+        State::Stopping { .. } => Ok(vec![]),
+        State::Running { by } => Ok(vec![Act::Stop(by.clone(), attempt, word(why)), Act::Save]),
+        _ => Ok(end_unheld(life, stopped(why), now)),
+    }
+}
+
+/// What a worker is told of it.
+pub(super) fn word(why: Stop) -> &'static str {
+    match why {
+        Stop::Cancelled => "cancelled",
+        Stop::Replaced => "replaced",
+        Stop::Deadline => "deadline",
     }
 }
 
@@ -45,7 +45,9 @@ pub(super) fn gone(life: &mut Life) -> Vec<Act> {
             vec![]
         }
         State::Reserved { by } => vec![Act::Refuse(by.clone(), "gone"), Act::Forget],
-        State::Saving { record: Some(by) }
+        State::Saving {
+            record: Some(by), ..
+        }
         | State::Done(Done {
             by: Some(by),
             written: false,
@@ -67,12 +69,18 @@ pub(super) fn seen(life: &mut Life) -> Step {
     }
 }
 
-pub(super) fn written(life: &mut Life, policy: Policy) -> Step {
+pub(super) fn written(life: &mut Life, policy: Policy, now: Now) -> Step {
     let attempt = life.attempt();
     match &mut life.state {
-        State::Saving { record } => {
-            let record = record.take();
-            let mut acts = wait(life, policy, Act::Enqueue);
+        State::Saving { record, pause } => {
+            let (record, pause) = (record.take(), *pause);
+            let mut acts = if pause.is_zero() {
+                wait(life, policy, Act::Enqueue)
+            } else {
+                let until = now.mono + pause;
+                life.state = State::Backoff { until };
+                vec![]
+            };
             acts.extend(record.map(|by| Act::Record(by, attempt)));
             Ok(acts)
         }
@@ -93,7 +101,9 @@ pub(super) fn foreign_end(life: &mut Life, now: Now) -> Step {
     let act = match &life.state {
         State::Running { by } => Some(Act::Stop(by.clone(), attempt, "ended_elsewhere")),
         State::Reserved { by } => Some(Act::Refuse(by.clone(), "done")),
-        State::Saving { record: Some(by) }
+        State::Saving {
+            record: Some(by), ..
+        }
         | State::Done(Done {
             by: Some(by),
             written: false,
@@ -107,6 +117,7 @@ pub(super) fn foreign_end(life: &mut Life, now: Now) -> Step {
     life.state = State::Done(Done {
         end: End::Foreign,
         at,
+        attempt,
         by: None,
         written: true,
     });

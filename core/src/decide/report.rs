@@ -1,6 +1,10 @@
 //! What workers say of an attempt, and what their silence says.
 
-use super::{Policy, Step, finish, save, start, wait};
+use std::time::Duration;
+
+use super::{
+    Policy, Step, finish, finish_with, object::word, remember, save, start, stopped, wait,
+};
 use crate::{
     api::Progress,
     ids::{Holder, Now},
@@ -20,17 +24,24 @@ pub(super) fn progressed(life: &mut Life, by: &Holder, attempt: u32, progress: P
     Ok(vec![Act::Save])
 }
 
-pub(super) fn ended(life: &mut Life, by: Holder, attempt: u32, outcome: Outcome, now: Now) -> Step {
+pub(super) fn ended(
+    life: &mut Life,
+    by: Holder,
+    attempt: u32,
+    outcome: Outcome,
+    policy: Policy,
+    now: Now,
+) -> Step {
     let current = attempt == life.attempt();
     match &life.state {
         State::Running { by: holder }
         | State::Stopping {
             by: holder,
             back: true,
-        } if current && *holder == by => Ok(apply_outcome(life, by, outcome, now)),
+        } if current && *holder == by => Ok(apply_outcome(life, by, outcome, policy, now)),
         State::Recovering if may_adopt(life, &by, attempt) => {
             adopt(life, by.clone(), now);
-            Ok(apply_outcome(life, by, outcome, now))
+            Ok(apply_outcome(life, by, outcome, policy, now))
         }
         State::Done(Done {
             by: Some(holder),
@@ -43,6 +54,7 @@ pub(super) fn ended(life: &mut Life, by: Holder, attempt: u32, outcome: Outcome,
         })
         | State::Saving {
             record: Some(holder),
+            ..
         } if current && *holder == by => Err(Ignored("outcome_pending")),
         State::Stopping { by: holder, .. } if current && *holder == by => {
             Ok(vec![Act::Stale(by, attempt), Act::Forget])
@@ -51,20 +63,41 @@ pub(super) fn ended(life: &mut Life, by: Holder, attempt: u32, outcome: Outcome,
     }
 }
 
-fn apply_outcome(life: &mut Life, by: Holder, outcome: Outcome, now: Now) -> Vec<Act> {
-    let end = match outcome {
-        // The work happened, so it is told, even when a cancel was on its way.
-        Outcome::Succeeded { result, artifacts } => End::Succeeded { result, artifacts },
-        _ if life.cancel => End::Cancelled,
-        Outcome::Failed {
-            reason, message, ..
-        } => {
-            life.failed = life.failed.saturating_add(1);
-            End::Failed { reason, message }
+fn apply_outcome(
+    life: &mut Life,
+    by: Holder,
+    outcome: Outcome,
+    policy: Policy,
+    now: Now,
+) -> Vec<Act> {
+    let attempt = life.attempt();
+    match (outcome, life.stop) {
+        // The work happened, so it is told, even when it was to be stopped.
+        (Outcome::Succeeded { result, artifacts }, _) => {
+            finish(life, End::Succeeded { result, artifacts }, Some(by), now)
         }
-        Outcome::Cancelled | Outcome::Interrupted => return save(life, Some(by)),
-    };
-    finish(life, end, Some(by), now)
+        (_, Some(why)) => finish(life, stopped(why), Some(by), now),
+        (
+            Outcome::Failed {
+                class,
+                reason,
+                message,
+            },
+            None,
+        ) => {
+            life.failed = life.failed.saturating_add(1);
+            if life.failed > policy.retries || !class.may_be_mended() {
+                let end = End::Failed { reason, message };
+                return finish_with(life, end, attempt, Some(by), now);
+            }
+            remember(life, attempt, reason, &message, now);
+            save(life, Some(by), policy.backoff.pause(life.failed))
+        }
+        (Outcome::Cancelled | Outcome::Interrupted, None) => {
+            remember(life, attempt, Reason::Interrupted, "", now);
+            save(life, Some(by), Duration::ZERO)
+        }
+    }
 }
 
 pub(super) fn greeted(life: &mut Life, by: Holder, attempt: u32, now: Now) -> Step {
@@ -73,15 +106,12 @@ pub(super) fn greeted(life: &mut Life, by: Holder, attempt: u32, now: Now) -> St
         State::Recovering if may_adopt(life, &by, attempt) => {
             adopt(life, by.clone(), now);
             let mut acts = vec![Act::Save];
-            acts.extend(life.cancel.then_some(Act::Stop(by, attempt, "cancelled")));
+            acts.extend(life.stop.map(|why| Act::Stop(by, attempt, word(why))));
             Ok(acts)
         }
         State::Running { by: holder } if current && *holder == by => {
-            if life.cancel {
-                Ok(vec![Act::Stop(by, attempt, "cancelled")])
-            } else {
-                Err(Ignored("still_running"))
-            }
+            let why = life.stop.ok_or(Ignored("still_running"))?;
+            Ok(vec![Act::Stop(by, attempt, word(why))])
         }
         State::Stopping { by: holder, .. } if current && *holder == by => {
             Ok(vec![Act::Stop(by, attempt, "gone")])
@@ -91,6 +121,7 @@ pub(super) fn greeted(life: &mut Life, by: Holder, attempt: u32, now: Now) -> St
         })
         | State::Saving {
             record: Some(holder),
+            ..
         } if current && *holder == by => Err(Ignored("outcome_pending")),
         _ => Ok(vec![Act::Stop(by, attempt, "foreign")]),
     }
@@ -103,6 +134,7 @@ fn may_adopt(life: &Life, by: &Holder, attempt: u32) -> bool {
 
 fn adopt(life: &mut Life, by: Holder, now: Now) {
     let (started, progress) = (life.started, life.progress.take());
+    life.first_started = life.first_started.or(started);
     start(life, by, now);
     life.started = started.or(life.started);
     life.progress = progress;
@@ -126,10 +158,13 @@ pub(super) fn missing(life: &mut Life, by: &Holder, policy: Policy, now: Now) ->
 
 /// The claim counts as never granted.
 fn void(life: &mut Life, now: Now) -> Vec<Act> {
-    if life.cancel {
-        return finish(life, End::Cancelled, None, now);
+    if let Some(why) = life.stop {
+        return finish(life, stopped(why), None, now);
     }
-    save(life, None)
+    if life.first_started == life.started {
+        life.first_started = None;
+    }
+    save(life, None, Duration::ZERO)
 }
 
 pub(super) fn lease_ended(life: &mut Life, by: &Holder, policy: Policy, now: Now) -> Step {
@@ -139,39 +174,19 @@ pub(super) fn lease_ended(life: &mut Life, by: &Holder, policy: Policy, now: Now
     }
 }
 
-fn lost(life: &mut Life, policy: Policy, now: Now) -> Vec<Act> {
-    if life.cancel {
-        return finish(life, End::Cancelled, None, now);
+pub(super) fn lost(life: &mut Life, policy: Policy, now: Now) -> Vec<Act> {
+    if let Some(why) = life.stop {
+        return finish(life, stopped(why), None, now);
     }
+    let attempt = life.attempt();
+    let worker = life.worker.as_deref().unwrap_or("unknown");
     life.lost = life.lost.saturating_add(1);
-    if life.lost > policy.lost_max {
-        let worker = life.worker.as_deref().unwrap_or("unknown");
-        let lost = life.lost;
+    let (reason, lost) = (Reason::WorkerLost, life.lost);
+    if lost > policy.lost_max {
         let message =
             format!("{lost} attempts were lost with their workers, the last with {worker}");
-        return finish(
-            life,
-            End::Failed {
-                reason: Reason::WorkerLost,
-                message,
-            },
-            None,
-            now,
-        );
+        return finish_with(life, End::Failed { reason, message }, attempt, None, now);
     }
-    save(life, None)
-}
-
-pub(super) fn takeover_ended(life: &mut Life, policy: Policy, now: Now) -> Step {
-    if life.state != State::Recovering {
-        return Err(Ignored("not_recovering"));
-    }
-    if life.worker.is_some() {
-        return Ok(lost(life, policy, now));
-    }
-    if life.cancel {
-        return Ok(finish(life, End::Cancelled, None, now));
-    }
-    life.state = State::Waiting;
-    Ok(vec![Act::Enqueue, Act::Save])
+    remember(life, attempt, reason, "its worker fell silent", now);
+    save(life, None, Duration::ZERO)
 }

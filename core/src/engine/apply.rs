@@ -4,7 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use super::{Effect, Engine, Entry, Measure, Request, ToWorker};
 use crate::{
-    decide::{Policy, decide},
+    decide::decide,
     ids::{AttemptId, Holder, Now, Uid},
     life::{Act, LifeEvent, State},
     writes::Urgency,
@@ -18,7 +18,7 @@ const OFFER_AGAIN: Duration = Duration::from_secs(1);
 impl Engine {
     /// Applies an event to a live request and carries out what follows.
     pub(super) fn apply(&mut self, uid: &Uid, event: LifeEvent, now: Now) {
-        let lost_max = self.config.lost_max;
+        let config = &self.config;
         let Some(Entry::Live(request)) = self.entries.get_mut(uid) else {
             if event == LifeEvent::Gone {
                 self.entries.remove(uid);
@@ -27,10 +27,7 @@ impl Engine {
         };
         let endpoint = self.endpoints.get(&request.address.endpoint);
         let recovered = endpoint.is_some_and(|endpoint| endpoint.recovered);
-        let policy = Policy {
-            lost_max,
-            taking_over: request.inherited && !recovered,
-        };
+        let policy = request.policy(uid, config, request.inherited && !recovered);
         let (was_offered, was_held) = (request.offered_since(), request.life.holder().cloned());
         let was_done = matches!(request.life.state, State::Done(_));
         let acts = match decide(&mut request.life, event, policy, now) {

@@ -2,9 +2,12 @@
 
 use std::{sync::Arc, time::Duration};
 
+use jiff::Timestamp;
+
 use crate::{
     admit::Catalogue,
     api::{Progress, RequestSpec, RequestStatus},
+    flow::{Pause, Tenants},
     ids::{Address, AttemptId, Holder, SessionId, Uid},
     life::Outcome,
     reason::Reason,
@@ -32,6 +35,21 @@ pub struct Config {
     pub backlog_max: usize,
     /// The services.
     pub catalogue: Catalogue,
+    /// What one tenant may have.
+    pub tenants: Tenants,
+    /// What is paused.
+    pub pause: Pause,
+}
+
+/// What can change while the engine runs.
+#[derive(Clone, Debug)]
+pub struct Reconfigure {
+    /// The services.
+    pub catalogue: Catalogue,
+    /// What one tenant may have.
+    pub tenants: Tenants,
+    /// What is paused.
+    pub pause: Pause,
 }
 
 /// A request as the API shows it.
@@ -45,13 +63,22 @@ pub struct Observation {
     pub resource_version: String,
     /// `metadata.generation`.
     pub generation: Option<i64>,
+    /// `metadata.creationTimestamp`.
+    pub created: Option<Timestamp>,
     /// The spec without its params, or why it cannot be read.
     pub spec: Result<RequestSpec, String>,
     /// The params.
     pub params: Params,
+    /// Tells the parameters apart: equal ones have equal digests. Only where there is a key.
+    pub digest: Option<Digest>,
+    /// The service's concurrency key for it, or why its parameters give none.
+    pub flow_key: Result<Option<Arc<str>>, String>,
     /// The status, when there is a readable one.
     pub status: Option<RequestStatus>,
 }
+
+/// A digest of the parameters, canonical: the order of their fields does not matter.
+pub type Digest = [u8; 16];
 
 /// The parameters of a request.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -119,8 +146,18 @@ pub enum Event {
     Unplaced(AttemptId),
     /// The broker is there (again): tickets may have been lost.
     BrokerUp,
+    /// The ticket of an attempt was dead-lettered by the broker.
+    DeadLettered(AttemptId),
     /// A status write ended.
     Written(Uid, WriteResult),
+    /// A deletion that [`Effect::Delete`] asked for ended.
+    Deleted(Uid, DeleteResult),
+    /// The read that [`Effect::ReadStatus`] asked for; none when it failed or the object is gone.
+    StatusRead(Uid, Option<Box<RequestStatus>>),
+    /// The watcher before this one left a mark that it wrote everything: comes before the first list.
+    HandedOver,
+    /// Services, limits or pauses changed.
+    Reconfigured(Box<Reconfigure>),
     /// Time passed.
     Wake,
     /// The process will end: grant nothing, write what is dirty.
@@ -134,6 +171,15 @@ pub enum WriteResult {
     Ok(String),
     /// The object has another version: here it is.
     Conflict(Box<Observation>),
+    /// There is no object with that UID any more.
+    Gone,
+    /// Not now.
+    Retry,
+}
+
+/// How a deletion ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum DeleteResult {
     /// There is no object with that UID any more.
     Gone,
     /// Not now.
@@ -160,6 +206,24 @@ pub enum Effect {
         /// Where.
         address: Address,
     },
+    /// Delete the object, if it still has that UID: its time to live is over. Answered by exactly one
+    /// [`Event::Deleted`].
+    Delete {
+        /// Identity.
+        uid: Uid,
+        /// Where.
+        address: Address,
+    },
+    /// Read the status of a request, which must still have that UID. Answered by
+    /// [`Event::StatusRead`].
+    ReadStatus {
+        /// Identity.
+        uid: Uid,
+        /// Where.
+        address: Address,
+    },
+    /// This process is no leader any more: it must end.
+    StepDown,
     /// Write a status. It is answered by exactly one [`Event::Written`].
     Write(Box<Write>),
     /// Send a message to a worker.
@@ -183,6 +247,8 @@ pub struct Write {
     pub status: RequestStatus,
     /// How much it matters.
     pub urgency: Urgency,
+    /// Its phase or reason is another than the API shows.
+    pub news: bool,
 }
 
 /// A message to a worker.
@@ -228,10 +294,14 @@ pub struct Assignment {
     pub params: Arc<str>,
     /// The time of this attempt.
     pub timeout: Duration,
+    /// The time that the request has left; none is no limit.
+    pub time_left: Option<Duration>,
     /// Where the request lives.
     pub address: Address,
     /// Who asked.
     pub requester: Arc<str>,
+    /// The caller's own key, empty when it gave none.
+    pub idempotency_key: Arc<str>,
     /// The largest result, bytes.
     pub result_max_bytes: u32,
 }

@@ -25,8 +25,8 @@ use std::{
 };
 
 pub use io::{
-    Assignment, Config, Effect, Event, Hello, Measure, Observation, Params, ToWorker, Write,
-    WriteResult,
+    Assignment, Config, DeleteResult, Digest, Effect, Event, Hello, Measure, Observation, Params,
+    Reconfigure, ToWorker, Write, WriteResult,
 };
 pub use snapshot::Snapshot;
 
@@ -113,6 +113,9 @@ impl Engine {
             Event::Outcome(session, id, outcome) => self.ended(session, &id, outcome, now),
             Event::ParamsRead(id, params) => self.params_read(&id, params, now),
             Event::Unplaced(id) => self.unplaced(&id, now),
+            Event::DeadLettered(id) => self.unplaced(&id, now),
+            Event::Deleted(..) | Event::StatusRead(..) | Event::HandedOver => {}
+            Event::Reconfigured(new) => self.config.catalogue = new.catalogue,
             Event::BrokerUp => self.publish_all_again(now),
             Event::Written(uid, result) => self.written(&uid, result, now),
             Event::Wake => self.wake(now),

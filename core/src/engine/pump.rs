@@ -131,12 +131,14 @@ impl Engine {
                 continue;
             }
             request.sent = (!status::has_ended(&status)).then(|| status.clone());
+            let news = request.is_news(&status);
             let write = Write {
                 address: request.address.clone(),
                 resource_version: request.resource_version.clone(),
                 status,
                 uid,
                 urgency,
+                news,
             };
             self.effects.push(Effect::Write(Box::new(write)));
         }

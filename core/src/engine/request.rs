@@ -6,8 +6,9 @@ use super::{Assignment, Config, Measure, Observation, Params};
 use crate::{
     admit::Limits,
     api::{Effective, Phase, RequestStatus},
+    decide::{Backoff, Policy},
     ids::{Address, AttemptId, Uid},
-    life::{End, Life, State},
+    life::{Dues, End, Life, State},
     reason::Reason,
     status::{self, About},
 };
@@ -100,6 +101,20 @@ impl Entry {
     }
 }
 
+/// The pause of a service whose file is missing.
+const BACKOFF: Duration = Duration::from_secs(5);
+
+fn effective(limits: &Limits) -> Effective {
+    let seconds = |time: Duration| u32::try_from(time.as_secs()).unwrap_or(u32::MAX);
+    Effective {
+        timeout_seconds: seconds(limits.timeout),
+        queue_timeout_seconds: limits.queue_timeout.map(seconds),
+        deadline_seconds: limits.deadline.map(seconds),
+        retries: limits.retries,
+        ttl_seconds_after_finished: limits.ttl.map(seconds),
+    }
+}
+
 /// Resource versions of one endpoint are numbers that rise (Kubernetes KEP-5504); where they are not,
 /// the watch is believed.
 fn newer(found: &str, known: &str) -> bool {
@@ -131,6 +146,22 @@ impl Request {
             revision: 0,
             writing: 0,
             list,
+        }
+    }
+
+    /// What its transitions depend on.
+    pub(super) fn policy(&self, uid: &Uid, config: &Config, taking_over: bool) -> Policy {
+        let service = config.catalogue.get(&self.service);
+        Policy {
+            lost_max: config.lost_max,
+            retries: self.limits.retries,
+            backoff: Backoff {
+                base: service.map_or(BACKOFF, |service| service.backoff),
+                max: service.map_or(BACKOFF, |service| service.max_backoff),
+                seed: Backoff::seed(uid),
+            },
+            dues: Dues::default(),
+            taking_over,
         }
     }
 
@@ -173,21 +204,31 @@ impl Request {
             service: self.service.clone(),
             params,
             timeout: self.limits.timeout,
+            time_left: None,
             address: self.address.clone(),
             requester: self.requester.clone(),
+            idempotency_key: "".into(),
             result_max_bytes: service.map_or(64 * 1024, |service| service.result_max_bytes),
         }
     }
 
     /// The status that the API should show.
     pub(super) fn wanted_status(&self, waiting_for: Option<Reason>) -> RequestStatus {
-        let timeout_seconds = u32::try_from(self.limits.timeout.as_secs()).unwrap_or(u32::MAX);
         let about = About {
             generation: self.generation,
-            effective: Some(Effective { timeout_seconds }),
+            effective: Some(effective(&self.limits)),
             waiting_for,
         };
         status::render(&self.life, &about)
+    }
+
+    /// Whether that status tells another phase or reason than the API shows.
+    pub(super) fn is_news(&self, status: &RequestStatus) -> bool {
+        let key = |status: &RequestStatus| {
+            let reason = status.conditions.first().map(|first| first.reason.clone());
+            (status.phase, reason)
+        };
+        self.shown.as_ref().map(key) != Some(key(status))
     }
 
     /// What is kept once the end is in the API: what a late report needs.

@@ -7,7 +7,7 @@ use crate::{
     admit::{self, Limits, Rejection},
     api::{RequestSpec, RequestStatus},
     ids::{Now, Uid},
-    life::{Act, Done, End, Life, LifeEvent, Moment, State},
+    life::{Act, Done, End, Life, LifeEvent, Moment, State, Stop},
     reason::Reason,
     status::{self, Recovered},
 };
@@ -54,8 +54,8 @@ impl Engine {
                 self.apply(uid, LifeEvent::ForeignEnd, now);
                 self.retire(uid);
             }
-        } else if wants_cancel(observation) && !request.life.cancel && !done {
-            self.apply(uid, LifeEvent::Cancel, now);
+        } else if wants_cancel(observation) && request.life.stop.is_none() && !done {
+            self.apply(uid, LifeEvent::Stop(Stop::Cancelled), now);
         }
     }
 
@@ -77,11 +77,10 @@ impl Engine {
         let cancel = wants_cancel(&observation);
         let endpoint = self.endpoints.get(&observation.address.endpoint);
         let (listed, recovered) = endpoint.map_or((false, false), |e| (e.listed, e.recovered));
-        let limits = admitted
-            .as_ref()
-            .ok()
-            .copied()
-            .unwrap_or(Limits { timeout: TIMEOUT });
+        let limits = admitted.as_ref().ok().copied().unwrap_or(Limits {
+            timeout: TIMEOUT,
+            ..Limits::default()
+        });
         let mut request = Request::new(observation, life, limits, list);
         let known_before = self.ghosts.remove(&uid) || known;
         request.inherited = !listed || (known_before && !recovered);
@@ -94,7 +93,7 @@ impl Engine {
             Ok(_) => self.enter(&uid, known, now),
         }
         if cancel {
-            self.apply(&uid, LifeEvent::Cancel, now);
+            self.apply(&uid, LifeEvent::Stop(Stop::Cancelled), now);
         }
     }
 
@@ -116,14 +115,26 @@ impl Engine {
         admit::admit(spec, observation.params.len(), &self.config.catalogue)
     }
 
+    /// What the status tells was decided when the request was accepted; an older status tells less.
     fn recovered_limits(&self, spec: &RequestSpec, status: Option<&RequestStatus>) -> Limits {
-        let written = status.and_then(|status| status.effective.as_ref());
-        let told = written.map(|limits| Duration::from_secs(limits.timeout_seconds.into()));
-        let service = self.config.catalogue.get(spec.service.as_str());
-        let now = service.map(|service| admit::limits(spec, service).timeout);
-        Limits {
-            timeout: told.or(now).unwrap_or(TIMEOUT),
+        let seconds = |s: u32| Duration::from_secs(s.into());
+        if let Some(told) = status.and_then(|status| status.effective.as_ref()) {
+            return Limits {
+                timeout: seconds(told.timeout_seconds),
+                queue_timeout: told.queue_timeout_seconds.map(seconds),
+                deadline: told.deadline_seconds.map(seconds),
+                retries: told.retries,
+                ttl: told.ttl_seconds_after_finished.map(seconds),
+            };
         }
+        let service = self.config.catalogue.get(spec.service.as_str());
+        service.map_or(
+            Limits {
+                timeout: TIMEOUT,
+                ..Limits::default()
+            },
+            |service| admit::limits(spec, service),
+        )
     }
 
     fn enter(&mut self, uid: &Uid, known: bool, now: Now) {
@@ -146,6 +157,7 @@ impl Engine {
             let done = Done {
                 end,
                 at: Moment::at(now),
+                attempt: 1,
                 by: None,
                 written: false,
             };

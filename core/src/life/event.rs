@@ -1,7 +1,10 @@
 //! What can happen to a request and what then has to be done.
 
-use super::Outcome;
-use crate::{api::Progress, ids::Holder};
+use super::{End, Outcome, Stop};
+use crate::{
+    api::Progress,
+    ids::{Holder, Uid},
+};
 
 /// What can happen to a request.
 #[derive(Clone, Debug, PartialEq)]
@@ -63,8 +66,21 @@ pub enum LifeEvent {
     },
     /// The period in which nothing was granted is over, and nobody greeted with this request.
     TakeoverEnded,
-    /// The caller wants it to end.
-    Cancel,
+    /// It is to end before its job has.
+    Stop(Stop),
+    /// A clock ran out: the queue's, the deadline's, or a pause ended.
+    Clock,
+    /// An earlier request has the same idempotency key.
+    Behind {
+        /// Which.
+        earlier: Uid,
+        /// To share its end; otherwise to take its place.
+        attached: bool,
+    },
+    /// It waits for no earlier request any more.
+    Free,
+    /// The request that it is attached to ended like that.
+    Shared(End),
     /// The object is gone.
     Gone,
     /// The object is there (again).

@@ -27,8 +27,14 @@ fn live_state() -> impl Strategy<Value = State> {
     prop_oneof![
         Just(State::Recovering),
         Just(State::Waiting),
-        Just(State::Saving { record: None }),
-        Just(State::Saving { record: Some(by()) }),
+        Just(State::Saving {
+            record: None,
+            pause: Duration::ZERO
+        }),
+        Just(State::Saving {
+            record: Some(by()),
+            pause: Duration::ZERO
+        }),
         Just(State::Offered {
             since: Duration::ZERO
         }),
@@ -59,11 +65,13 @@ fn live() -> impl Strategy<Value = Life> {
             Life {
                 failed,
                 lost,
-                cancel: cancel && (held || recovering),
+                stop: (cancel && (held || recovering)).then_some(Stop::Cancelled),
+                first_started: named.then(|| moment(queued + 5)),
                 queued: moment(queued),
                 started: named.then(|| moment(queued + 5)),
                 worker: named.then(|| "w".into()),
                 progress: percent.filter(|_| named).map(progress),
+                past: vec![],
                 state,
             }
         },
@@ -88,7 +96,7 @@ fn end() -> impl Strategy<Value = End> {
         Just(succeeded),
         Just(failed),
         Just(rejected),
-        Just(End::Cancelled)
+        Just(End::Cancelled(Reason::Cancelled))
     ]
 }
 
@@ -100,6 +108,7 @@ fn stored(status: &RequestStatus) -> RequestStatus {
 fn about(waiting_for: Option<Reason>) -> About {
     let effective = Some(Effective {
         timeout_seconds: 60,
+        ..Effective::default()
     });
     About {
         generation: Some(3),
@@ -116,6 +125,7 @@ proptest! {
         let expected = Life {
             state: State::Recovering,
             queued: told(life.queued),
+            first_started: life.first_started.map(told),
             started: life.started.map(told),
             ..life
         };
@@ -125,7 +135,7 @@ proptest! {
 
     #[test]
     fn an_end_is_an_end_for_everyone_and_keeps_its_attempt(life in live(), end in end()) {
-        let done = Done { end: end.clone(), at: moment(9), by: None, written: false };
+        let done = Done { end: end.clone(), at: moment(9), attempt: life.attempt(), by: None, written: false };
         let life = Life { state: State::Done(done), ..life };
         let status = stored(&render(&life, &about(None)));
         prop_assert!(has_ended(&status));
@@ -140,7 +150,7 @@ proptest! {
         life in live(), end in proptest::option::of(end()), waits in 0..3usize,
     ) {
         let over = end.is_some();
-        let done = |end| State::Done(Done { end, at: moment(9), by: None, written: false });
+        let done = |end| State::Done(Done { end, at: moment(9), attempt: 1, by: None, written: false });
         let life = Life { state: end.map_or(life.state.clone(), done), ..life };
         let waiting_for = [None, Some(Reason::NoWorkers), Some(Reason::ServiceMissing)][waits];
         let status = render(&life, &about(waiting_for));
@@ -166,6 +176,7 @@ fn a_result_keeps_its_nulls() {
     let done = Done {
         end,
         at: moment(9),
+        attempt: 1,
         by: None,
         written: false,
     };

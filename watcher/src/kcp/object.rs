@@ -43,6 +43,9 @@ pub(super) fn observe(mut object: DynamicObject, endpoint: &Arc<str>) -> Option<
         resource_version: metadata.resource_version?,
         generation: metadata.generation,
         spec: serde_json::from_value::<RequestSpec>(spec).map_err(|error| error.to_string()),
+        created: None,
+        digest: None,
+        flow_key: Ok(None),
         params: params_of(params.as_ref()),
         status: status.and_then(|status| serde_json::from_value(status).ok()),
     })

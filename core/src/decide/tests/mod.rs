@@ -18,6 +18,16 @@ use crate::{
 
 const POLICY: Policy = Policy {
     lost_max: 3,
+    retries: 0,
+    backoff: Backoff {
+        base: Duration::from_secs(8),
+        max: Duration::from_secs(60),
+        seed: 7,
+    },
+    dues: Dues {
+        queue: None,
+        deadline: None,
+    },
     taking_over: false,
 };
 const CURRENT: u32 = 2;
@@ -48,7 +58,7 @@ fn life(state: State) -> Life {
 
 fn cancelled(state: State) -> Life {
     Life {
-        cancel: true,
+        stop: Some(Stop::Cancelled),
         ..life(state)
     }
 }
@@ -61,6 +71,7 @@ fn done(by: Option<Holder>, written: bool) -> State {
     State::Done(Done {
         end,
         at: Moment::at(now()),
+        attempt: CURRENT,
         by,
         written,
     })
@@ -81,8 +92,14 @@ fn lives() -> Vec<Life> {
             ..cancelled(State::Recovering)
         },
         life(State::Waiting),
-        life(State::Saving { record: None }),
-        life(State::Saving { record: Some(w()) }),
+        life(State::Saving {
+            record: None,
+            pause: Duration::ZERO,
+        }),
+        life(State::Saving {
+            record: Some(w()),
+            pause: Duration::ZERO,
+        }),
         life(State::Offered {
             since: Duration::ZERO,
         }),
@@ -112,8 +129,12 @@ fn name(life: &Life) -> String {
         State::Recovering if life.worker.is_some() => "Recovering of w".into(),
         State::Recovering => "Recovering".into(),
         State::Waiting => "Waiting".into(),
-        State::Saving { record: None } => "Saving".into(),
-        State::Saving { record: Some(by) } => format!("Saving for {}", by.worker),
+        State::Backoff { .. } => "Backoff".into(),
+        State::Behind { .. } => "Behind".into(),
+        State::Saving { record: None, .. } => "Saving".into(),
+        State::Saving {
+            record: Some(by), ..
+        } => format!("Saving for {}", by.worker),
         State::Offered { .. } => "Offered".into(),
         State::Reserved { by } => format!("Reserved {}", by.worker),
         State::Running { by } => format!("Running {}", by.worker),
@@ -129,14 +150,14 @@ fn name(life: &Life) -> String {
                 End::Failed { reason, .. } => reason.as_str(),
                 End::Succeeded { .. } => "Succeeded",
                 End::Rejected { .. } => "Rejected",
-                End::Cancelled => "Cancelled",
+                End::Cancelled(_) => "Cancelled",
                 End::Foreign => "Foreign",
             };
             let written = if done.written { " written" } else { "" };
             format!("{end}{by}{written}")
         }
     };
-    if life.cancel && !matches!(life.state, State::Done(_)) {
+    if life.stop.is_some() && !matches!(life.state, State::Done(_)) {
         name.push_str(" cancelled");
     }
     if life.lost > CURRENT - 1 {

@@ -11,12 +11,16 @@ fn a_cancel_ends_what_nobody_runs_and_stops_what_somebody_runs() {
         ("Saving", "Cancelled: SaveNow"),
         ("Saving for w", "Cancelled by w: SaveNow"),
         ("Offered", "Cancelled: SaveNow"),
-        ("Reserved w", "Cancelled: Refuse w cancelled, SaveNow"),
+        ("Reserved w", "Cancelled: Refuse w ended, SaveNow"),
         ("Running w", "-: Stop w/2 cancelled, Save"),
         ("Stopping w", "-:"),
         ("Stopping w back", "-:"),
     ];
-    check(&LifeEvent::Cancel, &rows, "ignored: cancelled_or_done");
+    check(
+        &LifeEvent::Stop(Stop::Cancelled),
+        &rows,
+        "ignored: stopped_or_done",
+    );
 }
 
 #[test]
@@ -62,6 +66,7 @@ fn during_a_take_over_a_run_that_ended_in_nothing_waits_for_other_greetings() {
     };
     let mut life = life(State::Saving {
         record: Some(holder("w")),
+        pause: Duration::ZERO,
     });
     let acts = decide(&mut life, LifeEvent::Written, policy, now()).unwrap();
     assert_eq!(

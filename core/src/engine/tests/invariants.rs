@@ -86,7 +86,11 @@ fn life_is_sound(uid: &Uid, life: &Life, lost_max: u32) {
                 "{uid} passed its budget and did not fail"
             );
         }
-        State::Recovering | State::Saving { .. } | State::Waiting => {
+        State::Recovering
+        | State::Saving { .. }
+        | State::Waiting
+        | State::Backoff { .. }
+        | State::Behind { .. } => {
             assert_eq!(life.attempt(), life.failed + life.lost + 1, "{uid}");
         }
         State::Offered { .. } | State::Reserved { .. } => {
@@ -94,7 +98,7 @@ fn life_is_sound(uid: &Uid, life: &Life, lost_max: u32) {
                 life.worker.is_none(),
                 "{uid} names a worker that does not have it"
             );
-            assert!(!life.cancel, "{uid} is cancelled and on offer");
+            assert!(life.stop.is_none(), "{uid} is cancelled and on offer");
         }
         State::Running { by } | State::Stopping { by, .. } => {
             assert_eq!(life.worker.as_ref(), Some(&by.worker), "{uid}");
@@ -109,7 +113,7 @@ pub(super) fn lives_on(before: &Life, after: &Life, event: &Event) {
         "{event:?}: {before:?} -> {after:?}"
     );
     assert!(
-        after.cancel >= before.cancel,
+        after.stop >= before.stop,
         "{event:?}: {before:?} -> {after:?}"
     );
     if let State::Done(done) = &before.state {

@@ -22,7 +22,7 @@ fn config() -> Config {
     let limits = ServiceLimits {
         timeout: Duration::from_secs(60),
         max_timeout: Duration::from_secs(120),
-        result_max_bytes: 65536,
+        ..ServiceLimits::default()
     };
     Config {
         instance: "isc".into(),
@@ -38,6 +38,8 @@ fn config() -> Config {
         suspect: Duration::from_secs(300),
         backlog_max: 100,
         catalogue: [("sign".into(), limits)].into(),
+        tenants: crate::flow::Tenants::default(),
+        pause: crate::flow::Pause::default(),
     }
 }
 
@@ -93,6 +95,9 @@ fn shown(uid: &Uid, version: u64, cancel: bool, status: Option<RequestStatus>) -
         } else {
             Params::Inline("{}".into())
         },
+        created: None,
+        digest: None,
+        flow_key: Ok(None),
         status,
     }
 }

@@ -183,7 +183,10 @@ impl World {
                 }
             }
             Effect::Close(session) => self.break_stream(session, true, false),
-            Effect::Measure(_) => {}
+            Effect::Measure(_)
+            | Effect::Delete { .. }
+            | Effect::ReadStatus { .. }
+            | Effect::StepDown => {}
         }
     }
 
