@@ -84,8 +84,8 @@ pub enum State {
     Waiting,
     /// The counts must be durable before the next ticket; then an outcome may be recorded.
     Saving {
-        /// Who hears `Recorded` once the counts are written.
-        record: Option<Holder>,
+        /// What is recorded once the counts are written.
+        record: Option<Reported>,
         /// How long it pauses then; zero for not at all.
         pause: Duration,
     },
@@ -136,10 +136,19 @@ pub struct Done {
     pub at: Moment,
     /// The attempt that ended it, or that would have been next.
     pub attempt: u32,
-    /// The worker process whose outcome it was, to be told once the end is durable.
-    pub by: Option<Holder>,
+    /// The outcome that is recorded once the end is durable.
+    pub by: Option<Reported>,
     /// The end is in the API.
     pub written: bool,
+}
+
+/// An outcome that a worker process keeps until it hears `Recorded`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Reported {
+    /// Who.
+    pub by: Holder,
+    /// The attempt that ended, which may be counted by now.
+    pub attempt: u32,
 }
 
 /// How a request ended.
@@ -269,6 +278,16 @@ impl Life {
     }
 }
 
+// === impl Reported ===
+
+impl Reported {
+    /// Whether it is that worker process's word on that attempt.
+    #[must_use]
+    pub fn is(&self, by: &Holder, attempt: u32) -> bool {
+        self.by == *by && self.attempt == attempt
+    }
+}
+
 // === impl FailureClass ===
 
 impl FailureClass {
@@ -285,6 +304,15 @@ impl FailureClass {
 // === impl Moment ===
 
 impl Moment {
+    /// How long ago it was: by the wall clock only where a status told it, and never less than nothing.
+    #[must_use]
+    pub fn age(&self, now: Now) -> Duration {
+        self.mono.map_or_else(
+            || Duration::try_from(self.wall.duration_until(now.wall)).unwrap_or_default(),
+            |mono| now.mono.saturating_sub(mono),
+        )
+    }
+
     /// Now, in whole seconds for people.
     #[must_use]
     pub fn at(now: Now) -> Self {

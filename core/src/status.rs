@@ -2,10 +2,11 @@
 
 #[cfg(test)]
 mod tests;
+mod words;
 
 use crate::{
     api::{Condition, Effective, Phase, RequestStatus},
-    life::{Done, End, Life, Moment, State, Stop},
+    life::{Done, End, Life, Moment, State},
     reason::Reason,
 };
 
@@ -36,6 +37,8 @@ pub enum Recovered {
     Ended {
         /// The attempt that ended it.
         attempt: u32,
+        /// When, if it tells.
+        completed: Option<jiff::Timestamp>,
     },
 }
 
@@ -101,6 +104,7 @@ pub fn recover(status: Option<&RequestStatus>, now: Moment) -> Recovered {
     if has_ended(status) {
         return Recovered::Ended {
             attempt: status.attempt.unwrap_or(1),
+            completed: status.completion_time,
         };
     }
     let Some(phase) = status.phase else {
@@ -111,7 +115,7 @@ pub fn recover(status: Option<&RequestStatus>, now: Moment) -> Recovered {
         state: State::Recovering,
         failed: status.failed,
         lost: status.lost,
-        stop: (phase == Phase::Cancelling).then_some(Stop::Cancelled),
+        stop: (phase == Phase::Cancelling).then(|| words::why_stopped(status)),
         first_started: status.first_start_time.map(Moment::told),
         queued: status.queued_time.map_or(now, Moment::told),
         started: status.start_time.filter(|_| held).map(Moment::told),
@@ -170,28 +174,36 @@ impl Summary {
             reason,
             message,
         };
-        match &life.state {
-            State::Done(done) => Self::of_end(&done.end),
-            State::Running { by } | State::Stopping { by, .. } if life.stop.is_some() => unknown(
+        let cancelling = |worker, why| {
+            unknown(
                 Phase::Cancelling,
                 Reason::Cancelling,
-                format!("{} was told to stop", by.worker),
-            ),
-            State::Running { by } | State::Stopping { by, .. } => unknown(
+                words::stopping(worker, why),
+            )
+        };
+        match (&life.state, life.stop) {
+            (State::Done(done), _) => Self::of_end(&done.end),
+            (State::Running { by } | State::Stopping { by, .. }, Some(why)) => {
+                cancelling(Some(&*by.worker), why)
+            }
+            (State::Recovering, Some(why)) => cancelling(None, why),
+            (State::Running { by } | State::Stopping { by, .. }, None) => unknown(
                 Phase::Running,
                 Reason::Running,
                 format!("attempt {} runs on {}", life.attempt(), by.worker),
             ),
-            State::Recovering if life.stop.is_some() => unknown(
-                Phase::Cancelling,
-                Reason::Cancelling,
-                "waiting for the worker to stop".into(),
-            ),
-            State::Recovering if life.worker.is_some() => unknown(
+            (State::Recovering, None) if life.worker.is_some() => unknown(
                 Phase::Running,
                 Reason::Running,
                 "waiting for the worker's next word".into(),
             ),
+            (State::Backoff { .. }, _) => {
+                unknown(Phase::Queued, Reason::Backoff, words::pausing(life))
+            }
+            // Nobody writes once more when the pause starts.
+            (State::Saving { pause, .. }, _) if !pause.is_zero() => {
+                unknown(Phase::Queued, Reason::Backoff, words::pausing(life))
+            }
             _ => {
                 let reason = about.waiting_for.unwrap_or(Reason::Queued);
                 unknown(Phase::Queued, reason, waiting_message(reason).into())

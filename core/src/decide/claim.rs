@@ -52,7 +52,7 @@ pub(super) fn claimed(
         State::Done(_) => Some("done"),
     };
     if let Some(why) = why_not {
-        return vec![Act::Refuse(by, why)];
+        return vec![Act::Refuse(by, attempt, why)];
     }
     if inline {
         return grant(life, by, now);
@@ -69,7 +69,7 @@ pub(super) fn params_read(life: &mut Life, ok: bool, policy: Policy, now: Now) -
     if ok {
         return Ok(grant(life, by, now));
     }
-    let mut acts = vec![Act::Refuse(by, "params_unreadable")];
+    let mut acts = vec![Act::Refuse(by, life.attempt(), "params_unreadable")];
     acts.extend(wait(life, policy, Act::EnqueueLater));
     Ok(acts)
 }
@@ -80,8 +80,9 @@ fn grant(life: &mut Life, by: Holder, now: Now) -> Vec<Act> {
 }
 
 pub(super) fn behind(life: &mut Life, earlier: Uid, attached: bool) -> Step {
+    let spoken_for = life.worker.is_some() || life.stop.is_some();
     match life.state {
-        State::Waiting | State::Recovering | State::Behind { .. } => {
+        State::Waiting | State::Recovering | State::Behind { .. } if !spoken_for => {
             life.state = State::Behind { earlier, attached };
             Ok(vec![Act::Save])
         }

@@ -32,11 +32,13 @@ pub(super) fn ran_out(life: &mut Life, policy: Policy, now: Now) -> Step {
     if let State::Backoff { until } = life.state
         && until <= now.mono
     {
-        return Ok(super::wait(life, policy, Act::Enqueue));
+        // Its counts are durable, so nobody holds the attempt that comes, take-over or not.
+        life.state = State::Waiting;
+        return Ok(vec![Act::Enqueue, Act::Save]);
     }
     let end = End::Failed {
         reason: Reason::QueueTimeout,
-        message: "no worker started it in time".into(),
+        message: "it did not start within its queue timeout".into(),
     };
     Ok(end_unheld(life, end, now))
 }
@@ -59,7 +61,7 @@ pub(super) fn end_unheld(life: &mut Life, end: End, now: Now) -> Vec<Act> {
             finish(life, end, record, now)
         }
         State::Reserved { by } => {
-            let mut acts = vec![Act::Refuse(by.clone(), "ended")];
+            let mut acts = vec![Act::Refuse(by.clone(), life.attempt(), "ended")];
             acts.extend(finish(life, end, None, now));
             acts
         }

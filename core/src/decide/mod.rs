@@ -31,7 +31,8 @@ use crate::{
     api::PastAttempt,
     ids::{Holder, Now},
     life::{
-        Act, Done, Dues, End, Ignored, Life, LifeEvent, Moment, PAST_ATTEMPTS_MAX, State, Stop,
+        Act, Done, Dues, End, Ignored, Life, LifeEvent, Moment, PAST_ATTEMPTS_MAX, Reported, State,
+        Stop,
     },
     reason::Reason,
 };
@@ -95,6 +96,7 @@ pub fn decide(life: &mut Life, event: LifeEvent, policy: Policy, now: Now) -> St
         LifeEvent::Seen => object::seen(life),
         LifeEvent::Written => object::written(life, policy, now),
         LifeEvent::ForeignEnd => object::foreign_end(life, now),
+        LifeEvent::Overtaken(found) => object::overtaken(life, *found, policy, now),
     }
 }
 
@@ -108,13 +110,19 @@ fn start(life: &mut Life, by: Holder, now: Now) {
 }
 
 /// Ends it with the present attempt.
-fn finish(life: &mut Life, end: End, by: Option<Holder>, now: Now) -> Vec<Act> {
+fn finish(life: &mut Life, end: End, by: Option<Reported>, now: Now) -> Vec<Act> {
     let attempt = life.attempt();
     finish_with(life, end, attempt, by, now)
 }
 
 /// Ends it with an attempt that is counted already.
-fn finish_with(life: &mut Life, end: End, attempt: u32, by: Option<Holder>, now: Now) -> Vec<Act> {
+fn finish_with(
+    life: &mut Life,
+    end: End,
+    attempt: u32,
+    by: Option<Reported>,
+    now: Now,
+) -> Vec<Act> {
     if matches!(end, End::Succeeded { .. }) {
         life.progress = None;
     }
@@ -141,7 +149,7 @@ fn stopped(why: Stop) -> End {
 }
 
 /// It will run again, once that is durable and after a pause.
-fn save(life: &mut Life, record: Option<Holder>, pause: Duration) -> Vec<Act> {
+fn save(life: &mut Life, record: Option<Reported>, pause: Duration) -> Vec<Act> {
     (life.started, life.worker, life.progress) = (None, None, None);
     life.state = State::Saving { record, pause };
     vec![Act::SaveNow]

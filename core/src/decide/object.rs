@@ -1,9 +1,13 @@
 //! What happens to the object: stopped, gone, back, written by us or by others.
 
-use super::{Policy, Step, clock::end_unheld, stopped, wait};
+use super::{
+    Policy, Step,
+    clock::{end_unheld, takeover_ended},
+    stopped, wait,
+};
 use crate::{
     ids::Now,
-    life::{Act, Done, End, Ignored, Life, Moment, State, Stop},
+    life::{Act, Done, End, Ignored, Life, Moment, Reported, State, Stop},
 };
 
 pub(super) fn stop(life: &mut Life, why: Stop, now: Now) -> Step {
@@ -44,19 +48,28 @@ pub(super) fn gone(life: &mut Life) -> Vec<Act> {
             *back = false;
             vec![]
         }
-        State::Reserved { by } => vec![Act::Refuse(by.clone(), "gone"), Act::Forget],
+        State::Reserved { by } => {
+            vec![Act::Refuse(by.clone(), attempt, "gone"), Act::Forget]
+        }
         State::Saving {
-            record: Some(by), ..
+            record: Some(outcome),
+            ..
         }
         | State::Done(Done {
-            by: Some(by),
+            by: Some(outcome),
             written: false,
             ..
-        }) => {
-            vec![Act::Stale(by.clone(), attempt), Act::Forget]
-        }
+        }) => vec![stale(outcome), Act::Forget],
         _ => vec![Act::Forget],
     }
+}
+
+fn stale(outcome: &Reported) -> Act {
+    Act::Stale(outcome.by.clone(), outcome.attempt)
+}
+
+fn recorded(outcome: Reported) -> Act {
+    Act::Record(outcome.by, outcome.attempt)
 }
 
 pub(super) fn seen(life: &mut Life) -> Step {
@@ -70,7 +83,6 @@ pub(super) fn seen(life: &mut Life) -> Step {
 }
 
 pub(super) fn written(life: &mut Life, policy: Policy, now: Now) -> Step {
-    let attempt = life.attempt();
     match &mut life.state {
         State::Saving { record, pause } => {
             let (record, pause) = (record.take(), *pause);
@@ -81,16 +93,12 @@ pub(super) fn written(life: &mut Life, policy: Policy, now: Now) -> Step {
                 life.state = State::Backoff { until };
                 vec![]
             };
-            acts.extend(record.map(|by| Act::Record(by, attempt)));
+            acts.extend(record.map(recorded));
             Ok(acts)
         }
         State::Done(done) if !done.written => {
             done.written = true;
-            Ok(done
-                .by
-                .iter()
-                .map(|by| Act::Record(by.clone(), attempt))
-                .collect())
+            Ok(done.by.clone().map(recorded).into_iter().collect())
         }
         _ => Err(Ignored("written")),
     }
@@ -100,15 +108,16 @@ pub(super) fn foreign_end(life: &mut Life, now: Now) -> Step {
     let attempt = life.attempt();
     let act = match &life.state {
         State::Running { by } => Some(Act::Stop(by.clone(), attempt, "ended_elsewhere")),
-        State::Reserved { by } => Some(Act::Refuse(by.clone(), "done")),
+        State::Reserved { by } => Some(Act::Refuse(by.clone(), attempt, "done")),
         State::Saving {
-            record: Some(by), ..
+            record: Some(outcome),
+            ..
         }
         | State::Done(Done {
-            by: Some(by),
+            by: Some(outcome),
             written: false,
             ..
-        }) => Some(Act::Stale(by.clone(), attempt)),
+        }) => Some(stale(outcome)),
         State::Done(Done { written: true, .. }) => return Err(Ignored("done")),
         // What stops already needs no second word.
         _ => None,
@@ -122,4 +131,44 @@ pub(super) fn foreign_end(life: &mut Life, now: Now) -> Step {
         written: true,
     });
     Ok(act.into_iter().collect())
+}
+
+/// What another watcher counted is durable, so it is where this one goes on from. A run of ours is of
+/// an attempt that is over then.
+pub(super) fn overtaken(life: &mut Life, found: Life, policy: Policy, now: Now) -> Step {
+    if found.failed <= life.failed && found.lost <= life.lost {
+        return Err(Ignored("counted"));
+    }
+    let attempt = life.attempt();
+    let (failed, lost) = (life.failed.max(found.failed), life.lost.max(found.lost));
+    let mut acts = match &life.state {
+        State::Done(Done { written: true, .. }) => return Err(Ignored("done")),
+        // The end was decided; its status tells the larger counts.
+        State::Done(_) => {
+            (life.failed, life.lost) = (failed, lost);
+            return Ok(vec![]);
+        }
+        State::Running { by } | State::Stopping { by, .. } => {
+            vec![Act::Stop(by.clone(), attempt, "foreign")]
+        }
+        State::Reserved { by } => vec![Act::Refuse(by.clone(), attempt, "other_attempt")],
+        State::Saving {
+            record: Some(outcome),
+            ..
+        } => vec![stale(outcome)],
+        _ => vec![],
+    };
+    *life = Life {
+        state: State::Recovering,
+        failed,
+        lost,
+        stop: life.stop.or(found.stop),
+        queued: life.queued,
+        first_started: life.first_started.or(found.first_started),
+        ..found
+    };
+    if !policy.taking_over {
+        acts.extend(takeover_ended(life, policy, now)?);
+    }
+    Ok(acts)
 }

@@ -8,7 +8,7 @@ use super::{
 use crate::{
     api::Progress,
     ids::{Holder, Now},
-    life::{Act, Done, End, Ignored, Life, Outcome, State},
+    life::{Act, Done, End, Ignored, Life, Outcome, Reported, State},
     reason::Reason,
 };
 
@@ -44,18 +44,18 @@ pub(super) fn ended(
             Ok(apply_outcome(life, by, outcome, policy, now))
         }
         State::Done(Done {
-            by: Some(holder),
+            by: Some(outcome),
             written: true,
             ..
-        }) if current && *holder == by => Ok(vec![Act::Record(by, attempt)]),
+        }) if outcome.is(&by, attempt) => Ok(vec![Act::Record(by, attempt)]),
         // Sent again: it is answered once, when it is durable.
         State::Done(Done {
-            by: Some(holder), ..
+            by: Some(outcome), ..
         })
         | State::Saving {
-            record: Some(holder),
+            record: Some(outcome),
             ..
-        } if current && *holder == by => Err(Ignored("outcome_pending")),
+        } if outcome.is(&by, attempt) => Err(Ignored("outcome_pending")),
         State::Stopping { by: holder, .. } if current && *holder == by => {
             Ok(vec![Act::Stale(by, attempt), Act::Forget])
         }
@@ -71,12 +71,13 @@ fn apply_outcome(
     now: Now,
 ) -> Vec<Act> {
     let attempt = life.attempt();
+    let by = Some(Reported { by, attempt });
     match (outcome, life.stop) {
         // The work happened, so it is told, even when it was to be stopped.
         (Outcome::Succeeded { result, artifacts }, _) => {
-            finish(life, End::Succeeded { result, artifacts }, Some(by), now)
+            finish(life, End::Succeeded { result, artifacts }, by, now)
         }
-        (_, Some(why)) => finish(life, stopped(why), Some(by), now),
+        (_, Some(why)) => finish(life, stopped(why), by, now),
         (
             Outcome::Failed {
                 class,
@@ -88,14 +89,14 @@ fn apply_outcome(
             life.failed = life.failed.saturating_add(1);
             if life.failed > policy.retries || !class.may_be_mended() {
                 let end = End::Failed { reason, message };
-                return finish_with(life, end, attempt, Some(by), now);
+                return finish_with(life, end, attempt, by, now);
             }
             remember(life, attempt, reason, &message, now);
-            save(life, Some(by), policy.backoff.pause(life.failed))
+            save(life, by, policy.backoff.pause(life.failed))
         }
         (Outcome::Cancelled | Outcome::Interrupted, None) => {
             remember(life, attempt, Reason::Interrupted, "", now);
-            save(life, Some(by), Duration::ZERO)
+            save(life, by, Duration::ZERO)
         }
     }
 }
@@ -117,12 +118,12 @@ pub(super) fn greeted(life: &mut Life, by: Holder, attempt: u32, now: Now) -> St
             Ok(vec![Act::Stop(by, attempt, "gone")])
         }
         State::Done(Done {
-            by: Some(holder), ..
+            by: Some(outcome), ..
         })
         | State::Saving {
-            record: Some(holder),
+            record: Some(outcome),
             ..
-        } if current && *holder == by => Err(Ignored("outcome_pending")),
+        } if outcome.is(&by, attempt) => Err(Ignored("outcome_pending")),
         _ => Ok(vec![Act::Stop(by, attempt, "foreign")]),
     }
 }
@@ -161,7 +162,7 @@ fn void(life: &mut Life, now: Now) -> Vec<Act> {
     if let Some(why) = life.stop {
         return finish(life, stopped(why), None, now);
     }
-    if life.first_started == life.started {
+    if life.attempt() == 1 && life.past.is_empty() {
         life.first_started = None;
     }
     save(life, None, Duration::ZERO)

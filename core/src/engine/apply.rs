@@ -21,13 +21,15 @@ impl Engine {
         let config = &self.config;
         let Some(Entry::Live(request)) = self.entries.get_mut(uid) else {
             if event == LifeEvent::Gone {
-                self.entries.remove(uid);
+                self.forget_finished(uid);
             }
             return;
         };
         let endpoint = self.endpoints.get(&request.address.endpoint);
         let recovered = endpoint.is_some_and(|endpoint| endpoint.recovered);
-        let policy = request.policy(uid, config, request.inherited && !recovered);
+        let told = self.leader.handed_over && request.life.worker.is_none();
+        let taking_over = request.inherited && !recovered && !told;
+        let policy = request.policy(uid, config, taking_over);
         let (was_offered, was_held) = (request.offered_since(), request.life.holder().cloned());
         let was_done = matches!(request.life.state, State::Done(_));
         let acts = match decide(&mut request.life, event, policy, now) {
@@ -41,6 +43,7 @@ impl Engine {
         self.sessions
             .track(uid, was_held.as_ref(), request.life.holder());
         self.track_offer(uid, &service, was_offered, is_offered);
+        self.track_clock(uid);
         for act in acts {
             self.act(uid, act, now);
         }
@@ -88,24 +91,26 @@ impl Engine {
             }
             Act::ReadParams => self.effects.push(Effect::ReadParams { id, address }),
             Act::Grant(by) => {
-                let assignment = request.assignment(id, &self.config);
+                let assignment = request.assignment(id, &self.config, now);
                 self.measure(Measure::Claim("granted"));
                 self.tell(&by, ToWorker::Assignment(Box::new(assignment)));
             }
             Act::Save => self.dirty(uid, Urgency::Live, now),
             Act::SaveNow => self.dirty(uid, Urgency::Now, now),
             Act::Forget => self.forget(uid),
-            Act::Refuse(by, why) => {
-                self.measure(Measure::Claim(why));
-                self.tell(&by, ToWorker::Refusal(id, why));
+            Act::Refuse(..) | Act::Stop(..) | Act::Record(..) | Act::Stale(..) => {
+                self.answer(id, act);
             }
-            Act::Stop(..) | Act::Record(..) | Act::Stale(..) => self.answer(id, act),
         }
     }
 
     fn answer(&mut self, id: AttemptId, act: Act) {
         let of = |attempt| AttemptId { attempt, ..id };
         match act {
+            Act::Refuse(by, attempt, why) => {
+                self.measure(Measure::Claim(why));
+                self.tell(&by, ToWorker::Refusal(of(attempt), why));
+            }
             Act::Stop(by, attempt, why) => self.tell(&by, ToWorker::Cancel(of(attempt), why)),
             Act::Record(by, attempt) => self.tell(&by, ToWorker::Recorded(of(attempt))),
             Act::Stale(by, attempt) => {
@@ -124,6 +129,7 @@ impl Engine {
             self.ghosts.insert(uid.clone());
         }
         self.writes.forget(uid);
+        self.clocks.set(uid, request.clock, None);
         self.sessions.track(uid, request.life.holder(), None);
         self.track_offer(uid, &request.service, request.offered_since(), None);
     }

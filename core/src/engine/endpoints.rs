@@ -59,6 +59,9 @@ impl Engine {
             self.line_up(&uid, now);
         }
         self.judge_greetings(now);
+        if self.leader.handed_over {
+            self.take_over(url, now);
+        }
         self.end_takeover(now);
     }
 
@@ -152,7 +155,7 @@ impl Engine {
     }
 
     /// In a fixed order, so that a run can be repeated.
-    fn uids(&self, wanted: impl Fn(&Entry) -> bool) -> Vec<Uid> {
+    pub(super) fn uids(&self, wanted: impl Fn(&Entry) -> bool) -> Vec<Uid> {
         let found = self.entries.iter().filter(|(_, entry)| wanted(entry));
         let mut uids: Vec<Uid> = found.map(|(uid, _)| uid.clone()).collect();
         uids.sort();

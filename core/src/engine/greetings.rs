@@ -109,7 +109,7 @@ impl Engine {
     }
 
     /// Its request is granted to nobody until this run has ended too.
-    fn stray(&mut self, by: &Holder, attempt: &AttemptId) {
+    pub(super) fn stray(&mut self, by: &Holder, attempt: &AttemptId) {
         if let Some(lease) = self.sessions.holders.get_mut(by) {
             lease.strays.insert(attempt.clone());
         }

@@ -115,8 +115,13 @@ pub enum Event {
     Observed(Box<Observation>),
     /// The full list of an endpoint is complete: what it lacks is gone.
     Listed(Arc<str>),
-    /// The watch saw a deletion.
-    Gone(Uid),
+    /// The watch of an endpoint saw a deletion there.
+    Gone {
+        /// Identity.
+        uid: Uid,
+        /// Where. An object that lives elsewhere by now is not gone.
+        endpoint: Arc<str>,
+    },
     /// A worker greeted on a new stream.
     Hello(SessionId, Hello),
     /// A stream ended.

@@ -2,13 +2,17 @@
 //!
 //! The shell feeds [`Event`]s in order and carries out the [`Effect`]s of each step; the engine never
 //! waits for one. `endpoints` and `requests` keep what the API shows, `greetings` and `reports` what
-//! the workers say; `apply` carries out what a life decides, and `pump` starts what can be started
-//! after every event.
+//! the workers say; `apply` carries out what a life decides, `clocks` and `expiry` what time brings, and
+//! `pump` starts what can be started after every event.
 
 mod apply;
+mod clocks;
 mod endpoints;
+mod expiry;
 mod greetings;
 mod io;
+mod leader;
+mod limits;
 mod pump;
 mod reports;
 mod request;
@@ -32,11 +36,13 @@ pub use snapshot::Snapshot;
 
 use crate::{
     ids::{Now, Uid},
-    life::LifeEvent,
     schedule::Schedule,
     writes::Writes,
 };
+use clocks::Clocks;
 use endpoints::Endpoint;
+use expiry::Expiry;
+use leader::Leader;
 use request::{Entry, Request};
 use sessions::Sessions;
 
@@ -56,10 +62,13 @@ pub struct Engine {
     offered_count: HashMap<Arc<str>, usize>,
     /// Waiting requests that join the schedule later.
     delayed: BTreeSet<(Duration, Uid)>,
+    clocks: Clocks,
+    expiry: Expiry,
     writes: Writes,
     takeover_until: Duration,
     /// Inherited requests that went away during the take-over: one that comes back may still run.
     ghosts: BTreeSet<Uid>,
+    leader: Leader,
     draining: bool,
     effects: Vec<Effect>,
 }
@@ -83,6 +92,9 @@ impl Engine {
             offered: BTreeSet::new(),
             offered_count: HashMap::new(),
             delayed: BTreeSet::new(),
+            clocks: Clocks::default(),
+            expiry: Expiry::default(),
+            leader: Leader::new(now),
             ghosts: BTreeSet::new(),
             draining: false,
             effects: Vec::new(),
@@ -91,12 +103,15 @@ impl Engine {
 
     /// Handles one event.
     pub fn step(&mut self, event: Event, now: Now) -> Vec<Effect> {
+        if self.is_deposed(now) {
+            return std::mem::take(&mut self.effects);
+        }
         match event {
             Event::Endpoints(urls) => self.endpoints_changed(&urls, now),
             Event::ListStarted(endpoint) => self.list_started(&endpoint),
             Event::Observed(observation) => self.observed(*observation, now),
             Event::Listed(endpoint) => self.listed(&endpoint, now),
-            Event::Gone(uid) => self.apply(&uid, LifeEvent::Gone, now),
+            Event::Gone { uid, endpoint } => self.gone(&uid, &endpoint, now),
             Event::Hello(session, hello) => self.greeted(session, &hello, now),
             Event::SessionClosed(session) => self.session_closed(session, now),
             Event::Heartbeat {
@@ -114,7 +129,9 @@ impl Engine {
             Event::ParamsRead(id, params) => self.params_read(&id, params, now),
             Event::Unplaced(id) => self.unplaced(&id, now),
             Event::DeadLettered(id) => self.unplaced(&id, now),
-            Event::Deleted(..) | Event::StatusRead(..) | Event::HandedOver => {}
+            Event::Deleted(uid, result) => self.deleted(&uid, result, now),
+            Event::HandedOver => self.leader.handed_over = true,
+            Event::StatusRead(..) => {}
             Event::Reconfigured(new) => self.config.catalogue = new.catalogue,
             Event::BrokerUp => self.publish_all_again(now),
             Event::Written(uid, result) => self.written(&uid, result, now),
@@ -142,13 +159,17 @@ impl Engine {
     }
 
     fn live_mut(&mut self, uid: &Uid) -> Option<&mut Request> {
-        match self.entries.get_mut(uid) {
-            Some(Entry::Live(request)) => Some(request),
-            _ => None,
-        }
+        live_in(&mut self.entries, uid)
     }
 
     fn measure(&mut self, measure: Measure) {
         self.effects.push(Effect::Measure(measure));
+    }
+}
+
+fn live_in<'a>(entries: &'a mut HashMap<Uid, Entry>, uid: &Uid) -> Option<&'a mut Request> {
+    match entries.get_mut(uid) {
+        Some(Entry::Live(request)) => Some(request),
+        _ => None,
     }
 }

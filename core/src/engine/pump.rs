@@ -20,6 +20,7 @@ impl Engine {
     pub(super) fn pump(&mut self, now: Now) {
         // Writes first: what is durable already can be offered at once.
         self.start_writes(now);
+        self.delete_expired(now);
         if !self.draining {
             self.publish_tickets(now);
         }
@@ -28,15 +29,18 @@ impl Engine {
     /// When time alone can change something.
     #[must_use]
     pub fn wake_at(&self, now: Duration) -> Option<Duration> {
+        if self.has_stepped_down() {
+            return None;
+        }
         let delayed = self.delayed.first().map(|(due, _)| *due);
         let oldest = self.offered.first().filter(|_| self.sessions.any_idle());
         let unclaimed = oldest.map(|(since, _)| (*since + UNCLAIMED).max(now + UNCLAIMED_CHECK));
         let (takeover, dropped) = (self.takeover_at(), self.drop_at());
         let (lease, write) = (self.sessions.wake_at(), self.writes.wake_at(now));
-        [takeover, delayed, unclaimed, dropped, lease, write]
-            .into_iter()
-            .flatten()
-            .min()
+        let (clock, expiry, leader) = (self.clocks.first(), self.expiry_at(now), self.lease_at());
+        let own = [takeover, delayed, unclaimed, dropped, clock];
+        let all = own.into_iter().chain([lease, write, expiry, leader]);
+        all.flatten().min()
     }
 
     /// Time passed.
@@ -44,6 +48,7 @@ impl Engine {
         self.end_leases(now);
         self.end_takeover(now);
         self.drop_vanished(now);
+        self.clocks_run_out(now);
         while let Some((due, uid)) = self
             .delayed
             .first()

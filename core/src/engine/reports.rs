@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::{Effect, Engine, Entry, Measure, Params, ToWorker};
+use super::{Effect, Engine, Entry, Measure, Params, Request, ToWorker};
 use crate::{
     api::Progress,
     ids::{AttemptId, Holder, Now, SessionId},
@@ -46,6 +46,14 @@ impl Engine {
         }
     }
 
+    /// Whether what was reserved may still be granted.
+    fn may_grant(&self, attempt: &AttemptId) -> bool {
+        let suspect = |request: &Request| self.is_suspect(&request.address.endpoint);
+        !self.draining
+            && !self.sessions.has_stray(&attempt.uid)
+            && !self.live(&attempt.uid).is_some_and(suspect)
+    }
+
     fn refuse(&mut self, id: SessionId, attempt: &AttemptId, why: &'static str) {
         self.measure(Measure::Claim(why));
         self.effects
@@ -71,7 +79,7 @@ impl Engine {
 
     pub(super) fn params_read(&mut self, attempt: &AttemptId, params: Option<Arc<str>>, now: Now) {
         // Whoever asks for that attempt now can use them: parameters never change.
-        let params = params.filter(|_| !self.sessions.has_stray(&attempt.uid));
+        let params = params.filter(|_| self.may_grant(attempt));
         let Some(request) = self.live_mut(&attempt.uid).filter(|request| {
             let reserved = matches!(request.life.state, State::Reserved { .. });
             reserved && request.life.attempt() == attempt.attempt

@@ -2,12 +2,12 @@
 
 use std::{sync::Arc, time::Duration};
 
-use super::{Assignment, Config, Measure, Observation, Params};
+use super::{Assignment, Config, Measure, Observation, Params, expiry::expiry, limits::effective};
 use crate::{
     admit::Limits,
-    api::{Effective, Phase, RequestStatus},
+    api::{Phase, RequestStatus},
     decide::{Backoff, Policy},
-    ids::{Address, AttemptId, Uid},
+    ids::{Address, AttemptId, Now, Uid},
     life::{Dues, End, Life, State},
     reason::Reason,
     status::{self, About},
@@ -34,7 +34,12 @@ pub(super) struct Request {
     pub(super) params: Params,
     /// Parameters that were read for the claim under way.
     pub(super) loaded: Option<Arc<str>>,
+    idempotency_key: Option<Arc<str>>,
     limits: Limits,
+    /// When its clocks run out.
+    pub(super) dues: Dues,
+    /// Its place among the clocks.
+    pub(super) clock: Option<Duration>,
     pub(super) life: Life,
     /// An earlier watcher may have granted it.
     pub(super) inherited: bool,
@@ -48,25 +53,28 @@ pub(super) struct Request {
     list: u32,
 }
 
-/// What is kept of a request whose end is in the API.
+/// What is kept of a request whose end is in the API. There may be very many.
 #[derive(Debug)]
 pub(super) struct Finished {
     endpoint: Arc<str>,
+    /// The attempt whose outcome is durable.
     pub(super) attempt: u32,
     list: u32,
+    expires: Option<Box<Expires>>,
+}
+
+/// When and where it is deleted; the endpoint may change.
+#[derive(Debug)]
+struct Expires {
+    at: Duration,
+    cluster: Arc<str>,
+    namespace: Arc<str>,
+    name: Arc<str>,
 }
 
 // === impl Entry ===
 
 impl Entry {
-    pub(super) fn finished(endpoint: Arc<str>, attempt: u32, list: u32) -> Self {
-        Self::Finished(Finished {
-            endpoint,
-            attempt,
-            list,
-        })
-    }
-
     pub(super) fn endpoint(&self) -> &Arc<str> {
         match self {
             Self::Live(request) => &request.address.endpoint,
@@ -101,19 +109,51 @@ impl Entry {
     }
 }
 
-/// The pause of a service whose file is missing.
-const BACKOFF: Duration = Duration::from_secs(5);
+// === impl Finished ===
 
-fn effective(limits: &Limits) -> Effective {
-    let seconds = |time: Duration| u32::try_from(time.as_secs()).unwrap_or(u32::MAX);
-    Effective {
-        timeout_seconds: seconds(limits.timeout),
-        queue_timeout_seconds: limits.queue_timeout.map(seconds),
-        deadline_seconds: limits.deadline.map(seconds),
-        retries: limits.retries,
-        ttl_seconds_after_finished: limits.ttl.map(seconds),
+impl Finished {
+    /// Deleted at that time, if ever.
+    pub(super) fn new(address: Address, attempt: u32, list: u32, at: Option<Duration>) -> Self {
+        let expires = at.map(|at| {
+            Box::new(Expires {
+                at,
+                cluster: address.cluster,
+                namespace: address.namespace,
+                name: address.name,
+            })
+        });
+        Self {
+            endpoint: address.endpoint,
+            attempt,
+            list,
+            expires,
+        }
+    }
+
+    pub(super) fn expires_at(&self) -> Option<Duration> {
+        self.expires.as_ref().map(|expires| expires.at)
+    }
+
+    pub(super) fn expires_again(&mut self, at: Duration) {
+        if let Some(expires) = &mut self.expires {
+            expires.at = at;
+        }
+    }
+
+    /// Where it lives, when it is to be deleted.
+    pub(super) fn address(&self) -> Option<Address> {
+        let expires = self.expires.as_ref()?;
+        Some(Address {
+            endpoint: self.endpoint.clone(),
+            cluster: expires.cluster.clone(),
+            namespace: expires.namespace.clone(),
+            name: expires.name.clone(),
+        })
     }
 }
+
+/// The pause of a service whose file is missing.
+const BACKOFF: Duration = Duration::from_secs(5);
 
 /// Resource versions of one endpoint are numbers that rise (Kubernetes KEP-5504); where they are not,
 /// the watch is believed.
@@ -139,7 +179,10 @@ impl Request {
             requester: spec.requester.unwrap_or_default().into(),
             params: found.params,
             loaded: None,
+            idempotency_key: spec.idempotency_key.map(Into::into),
             limits,
+            dues: Dues::default(),
+            clock: None,
             life,
             inherited: false,
             scheduled: false,
@@ -160,7 +203,7 @@ impl Request {
                 max: service.map_or(BACKOFF, |service| service.max_backoff),
                 seed: Backoff::seed(uid),
             },
-            dues: Dues::default(),
+            dues: self.dues,
             taking_over,
         }
     }
@@ -191,7 +234,7 @@ impl Request {
         status::phase(&self.life)
     }
 
-    pub(super) fn assignment(&mut self, id: AttemptId, config: &Config) -> Assignment {
+    pub(super) fn assignment(&mut self, id: AttemptId, config: &Config, now: Now) -> Assignment {
         let params = match (&self.params, self.loaded.take()) {
             (_, Some(loaded)) => loaded,
             (Params::Inline(inline), None) => inline.clone(),
@@ -204,10 +247,10 @@ impl Request {
             service: self.service.clone(),
             params,
             timeout: self.limits.timeout,
-            time_left: None,
+            time_left: self.dues.deadline.map(|due| due.saturating_sub(now.mono)),
             address: self.address.clone(),
             requester: self.requester.clone(),
-            idempotency_key: "".into(),
+            idempotency_key: self.idempotency_key.clone().unwrap_or_else(|| "".into()),
             result_max_bytes: service.map_or(64 * 1024, |service| service.result_max_bytes),
         }
     }
@@ -231,13 +274,14 @@ impl Request {
         self.shown.as_ref().map(key) != Some(key(status))
     }
 
-    /// What is kept once the end is in the API: what a late report needs.
-    pub(super) fn retired(&self) -> Entry {
-        Entry::finished(
-            self.address.endpoint.clone(),
-            self.life.attempt(),
-            self.list,
-        )
+    /// What is kept once the end is in the API: what a late report and a deletion need.
+    pub(super) fn retired(&self, now: Now) -> Option<Finished> {
+        let State::Done(done) = &self.life.state else {
+            return None;
+        };
+        let recorded = done.by.as_ref().map_or(done.attempt, |by| by.attempt);
+        let at = expiry(self.limits.ttl, done.at, now);
+        Some(Finished::new(self.address.clone(), recorded, self.list, at))
     }
 
     /// What a finished request's life measured.

@@ -1,19 +1,18 @@
 //! What the API shows of requests: new ones, changed ones, written statuses.
 
-use std::time::Duration;
+use std::sync::Arc;
 
-use super::{Effect, Engine, Entry, Observation, Params, Request, WriteResult};
+use super::{
+    Effect, Engine, Entry, Observation, Params, Request, WriteResult, clocks::dues, expiry::expiry,
+    request::Finished,
+};
 use crate::{
-    admit::{self, Limits, Rejection},
-    api::{RequestSpec, RequestStatus},
+    admit::Rejection,
+    api::RequestStatus,
     ids::{Now, Uid},
     life::{Act, Done, End, Life, LifeEvent, Moment, State, Stop},
-    reason::Reason,
     status::{self, Recovered},
 };
-
-/// The time of an attempt when neither status nor service tells one any more.
-const TIMEOUT: Duration = Duration::from_secs(300);
 
 impl Engine {
     pub(super) fn observed(&mut self, observation: Observation, now: Now) {
@@ -22,11 +21,32 @@ impl Engine {
         let Some(entry) = self.entries.get_mut(&observation.uid) else {
             return self.discovered(observation, list, now);
         };
-        if entry.endpoint() != url {
-            self.writes.moved(&observation.uid, url);
-        }
+        let moved = entry.endpoint() != url;
         entry.see(&observation, list);
+        if moved {
+            self.writes.moved(&observation.uid, url);
+            self.moved(&observation.uid, now);
+        }
         self.changed(&observation, now);
+    }
+
+    /// Where it lives now, the take-over may be over.
+    fn moved(&mut self, uid: &Uid, now: Now) {
+        let Some(request) = self.live(uid) else {
+            return;
+        };
+        let endpoint = self.endpoints.get(&request.address.endpoint);
+        if request.life.state == State::Recovering && endpoint.is_some_and(|e| e.recovered) {
+            self.apply(uid, LifeEvent::TakeoverEnded, now);
+        }
+    }
+
+    /// A deletion at an endpoint where it does not live any more says nothing.
+    pub(super) fn gone(&mut self, uid: &Uid, endpoint: &Arc<str>, now: Now) {
+        let entry = self.entries.get(uid);
+        if entry.is_some_and(|entry| entry.endpoint() == endpoint) {
+            self.apply(uid, LifeEvent::Gone, now);
+        }
     }
 
     /// A known request changed: did it come back, did someone end it, did the caller cancel?
@@ -52,11 +72,43 @@ impl Engine {
                 self.end_is_durable(uid, now);
             } else {
                 self.apply(uid, LifeEvent::ForeignEnd, now);
-                self.retire(uid);
+                self.retire(uid, now);
             }
-        } else if wants_cancel(observation) && request.life.stop.is_none() && !done {
+            return;
+        }
+        if let Some(found) = &observation.status {
+            self.counted_elsewhere(uid, found, now);
+        }
+        let live = self.live(uid);
+        let may_stop = |request: &Request| {
+            request.life.stop.is_none() && !matches!(request.life.state, State::Done(_))
+        };
+        if wants_cancel(observation) && live.is_some_and(may_stop) {
             self.apply(uid, LifeEvent::Stop(Stop::Cancelled), now);
         }
+    }
+
+    /// A live status that counts more than is known here is of another watcher, and what holds.
+    fn counted_elsewhere(&mut self, uid: &Uid, found: &RequestStatus, now: Now) {
+        let Some(request) = self.live_mut(uid) else {
+            return;
+        };
+        if found.failed <= request.life.failed && found.lost <= request.life.lost {
+            return;
+        }
+        let Recovered::Live(life) = status::recover(Some(found), Moment::at(now)) else {
+            return;
+        };
+        request.inherited = true;
+        let id = request.id(uid);
+        let runs = match &request.life.state {
+            State::Running { by } | State::Stopping { by, .. } => Some(by.clone()),
+            _ => None,
+        };
+        if let Some(by) = runs {
+            self.stray(&by, &id);
+        }
+        self.apply(uid, LifeEvent::Overtaken(life), now);
     }
 
     /// A request that was unknown: it is new, or an earlier watcher's.
@@ -64,10 +116,11 @@ impl Engine {
         let uid = observation.uid.clone();
         let moment = Moment::at(now);
         let (life, known) = match status::recover(observation.status.as_ref(), moment) {
-            Recovered::Ended { attempt } => {
-                let endpoint = observation.address.endpoint;
-                self.entries
-                    .insert(uid, Entry::finished(endpoint, attempt, list));
+            Recovered::Ended { attempt, completed } => {
+                let since = completed.map_or(moment, Moment::told);
+                let at = expiry(self.ttl(&observation), since, now);
+                let finished = Finished::new(observation.address, attempt, list, at);
+                self.keep_finished(&uid, finished);
                 return;
             }
             Recovered::Live(life) => (*life, true),
@@ -75,15 +128,16 @@ impl Engine {
         };
         let admitted = self.admitted(&observation, known);
         let cancel = wants_cancel(&observation);
-        let endpoint = self.endpoints.get(&observation.address.endpoint);
-        let (listed, recovered) = endpoint.map_or((false, false), |e| (e.listed, e.recovered));
-        let limits = admitted.as_ref().ok().copied().unwrap_or(Limits {
-            timeout: TIMEOUT,
-            ..Limits::default()
-        });
+        let limits = match &admitted {
+            Ok(limits) => *limits,
+            Err(_) => self.rejected_limits(&observation),
+        };
+        let older = self.leader.may_have_missed(&observation);
+        let dues = dues(&limits, &life, now);
         let mut request = Request::new(observation, life, limits, list);
-        let known_before = self.ghosts.remove(&uid) || known;
-        request.inherited = !listed || (known_before && !recovered);
+        request.dues = dues;
+        let known_before = self.ghosts.remove(&uid) || known || older;
+        request.inherited = self.is_inherited(&request, known_before);
         self.entries
             .insert(uid.clone(), Entry::Live(Box::new(request)));
         match admitted {
@@ -92,49 +146,19 @@ impl Engine {
             }
             Ok(_) => self.enter(&uid, known, now),
         }
+        self.track_clock(&uid);
         if cancel {
             self.apply(&uid, LifeEvent::Stop(Stop::Cancelled), now);
         }
     }
 
-    /// Decided once: what an earlier watcher accepted stays accepted.
-    fn admitted(&self, observation: &Observation, known: bool) -> Result<Limits, Rejection> {
-        let spec = match &observation.spec {
-            Ok(spec) => spec,
-            Err(error) => {
-                let message = format!("the spec cannot be read: {error}");
-                return Err(Rejection {
-                    reason: Reason::InvalidRequest,
-                    message,
-                });
-            }
-        };
-        if known {
-            return Ok(self.recovered_limits(spec, observation.status.as_ref()));
-        }
-        admit::admit(spec, observation.params.len(), &self.config.catalogue)
-    }
-
-    /// What the status tells was decided when the request was accepted; an older status tells less.
-    fn recovered_limits(&self, spec: &RequestSpec, status: Option<&RequestStatus>) -> Limits {
-        let seconds = |s: u32| Duration::from_secs(s.into());
-        if let Some(told) = status.and_then(|status| status.effective.as_ref()) {
-            return Limits {
-                timeout: seconds(told.timeout_seconds),
-                queue_timeout: told.queue_timeout_seconds.map(seconds),
-                deadline: told.deadline_seconds.map(seconds),
-                retries: told.retries,
-                ttl: told.ttl_seconds_after_finished.map(seconds),
-            };
-        }
-        let service = self.config.catalogue.get(spec.service.as_str());
-        service.map_or(
-            Limits {
-                timeout: TIMEOUT,
-                ..Limits::default()
-            },
-            |service| admit::limits(spec, service),
-        )
+    /// Whether a request that was unknown may be held already: an earlier watcher granted it, and the
+    /// worker has had no time to say so.
+    fn is_inherited(&self, request: &Request, known_before: bool) -> bool {
+        let endpoint = self.endpoints.get(&request.address.endpoint);
+        let (listed, recovered) = endpoint.map_or((false, false), |e| (e.listed, e.recovered));
+        let told = self.leader.handed_over && request.life.worker.is_none();
+        !listed || (known_before && !recovered && !told)
     }
 
     fn enter(&mut self, uid: &Uid, known: bool, now: Now) {
@@ -207,18 +231,18 @@ impl Engine {
 
     fn end_is_durable(&mut self, uid: &Uid, now: Now) {
         self.apply(uid, LifeEvent::Written, now);
-        self.retire(uid);
+        self.retire(uid, now);
     }
 
     /// Keeps of an ended request only what a late report needs.
-    fn retire(&mut self, uid: &Uid) {
-        let Some(request) = self.live(uid) else {
-            return;
+    fn retire(&mut self, uid: &Uid, now: Now) {
+        let durable = |request: &&Request| {
+            matches!(request.life.state, State::Done(Done { written: true, .. }))
         };
-        if let State::Done(Done { written: true, .. }) = request.life.state {
-            let retired = request.retired();
+        let ended = self.live(uid).filter(durable);
+        if let Some(retired) = ended.and_then(|request| request.retired(now)) {
             self.writes.forget(uid);
-            self.entries.insert(uid.clone(), retired);
+            self.keep_finished(uid, retired);
         }
     }
 }

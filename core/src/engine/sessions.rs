@@ -71,6 +71,13 @@ impl Sessions {
             .any(|lease| lease.strays.iter().any(|stray| stray.uid == *uid))
     }
 
+    /// Whether any worker may run what no request here tells of.
+    pub(super) fn any_unknown_run(&self) -> bool {
+        let unjudged = |session: &Session| session.unjudged.iter().any(|(_, has_ended)| !has_ended);
+        self.holders.values().any(|lease| !lease.strays.is_empty())
+            || self.open.values().any(unjudged)
+    }
+
     pub(super) fn held(&self, holder: &Holder) -> Vec<Uid> {
         let lease = self.holders.get(holder);
         lease

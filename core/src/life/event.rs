@@ -1,6 +1,6 @@
 //! What can happen to a request and what then has to be done.
 
-use super::{End, Outcome, Stop};
+use super::{End, Life, Outcome, Stop};
 use crate::{
     api::Progress,
     ids::{Holder, Uid},
@@ -89,6 +89,8 @@ pub enum LifeEvent {
     Written,
     /// Another writer ended it.
     ForeignEnd,
+    /// Another watcher's live status counts more attempts than are known here: it is what holds.
+    Overtaken(Box<Life>),
 }
 
 /// What has to be done.
@@ -104,8 +106,8 @@ pub enum Act {
     ReadParams,
     /// Send the assignment.
     Grant(Holder),
-    /// Answer the claim with no, for that reason.
-    Refuse(Holder, &'static str),
+    /// Answer the claim on that attempt with no, for that reason.
+    Refuse(Holder, u32, &'static str),
     /// Tell the worker to stop the job of that attempt, for that reason.
     Stop(Holder, u32, &'static str),
     /// The outcome of that attempt is durable.

@@ -6,7 +6,7 @@ use proptest::prelude::*;
 use serde_json::json;
 
 use super::*;
-use crate::{api::Progress, ids::Holder};
+use crate::{api::Progress, ids::Holder, life::Stop};
 
 fn moment(seconds: i64) -> Moment {
     Moment {
@@ -32,7 +32,10 @@ fn live_state() -> impl Strategy<Value = State> {
             pause: Duration::ZERO
         }),
         Just(State::Saving {
-            record: Some(by()),
+            record: Some(crate::life::Reported {
+                by: by(),
+                attempt: 1
+            }),
             pause: Duration::ZERO
         }),
         Just(State::Offered {
@@ -142,7 +145,8 @@ proptest! {
         let unstarted = matches!(end, End::Rejected { .. })
             || life.worker.is_none() && life.failed + life.lost == 0;
         let attempt = if unstarted { 1 } else { life.attempt() };
-        prop_assert_eq!(recover(Some(&status), moment(0)), Recovered::Ended { attempt });
+        let completed = Some(moment(9).wall);
+        prop_assert_eq!(recover(Some(&status), moment(0)), Recovered::Ended { attempt, completed });
     }
 
     #[test]
@@ -209,7 +213,10 @@ fn a_request_without_a_status_is_new_and_a_foreign_end_is_an_end() {
     };
     assert_eq!(
         recover(Some(&status), moment(0)),
-        Recovered::Ended { attempt: 1 }
+        Recovered::Ended {
+            attempt: 1,
+            completed: None
+        }
     );
 }
 

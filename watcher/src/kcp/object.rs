@@ -43,7 +43,7 @@ pub(super) fn observe(mut object: DynamicObject, endpoint: &Arc<str>) -> Option<
         resource_version: metadata.resource_version?,
         generation: metadata.generation,
         spec: serde_json::from_value::<RequestSpec>(spec).map_err(|error| error.to_string()),
-        created: None,
+        created: metadata.creation_timestamp.map(|created| created.0),
         digest: None,
         flow_key: Ok(None),
         params: params_of(params.as_ref()),

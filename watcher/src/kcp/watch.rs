@@ -98,7 +98,8 @@ async fn forward(
                 .metadata
                 .uid
                 .map(|uid| isc_core::ids::Uid(uid.into()));
-            uid.map(Event::Gone)
+            let endpoint = endpoint.clone();
+            uid.map(|uid| Event::Gone { uid, endpoint })
         }
     };
     match event {

@@ -33,61 +33,48 @@ fn a_ticket_that_nobody_claims_is_published_again() {
 
 #[test]
 fn a_claim_is_granted_only_while_nobody_holds_the_attempt() {
-    let refused = [
-        ("Recovering", "-: Refuse v taking_over"),
-        ("Recovering of w", "-: Refuse v taking_over"),
-        ("Recovering of w cancelled", "-: Refuse v taking_over"),
-        ("Saving", "-: Refuse v not_durable"),
-        ("Saving for w", "-: Refuse v not_durable"),
-        ("Reserved w", "-: Refuse v held"),
-        ("Running w", "-: Refuse v held"),
-        ("Running w cancelled", "-: Refuse v held"),
-        ("Stopping w", "-: Refuse v gone"),
-        ("Stopping w back", "-: Refuse v gone"),
-        ("Stopping w back cancelled", "-: Refuse v gone"),
-    ];
-    let rows = |answer| [&refused[..], &[("Waiting", answer), ("Offered", answer)]].concat();
-    check(
-        &claimed(CURRENT, true),
-        &rows("Running v: Grant v, Save"),
-        "-: Refuse v done",
-    );
-    check(
-        &claimed(CURRENT, false),
-        &rows("Reserved v: ReadParams"),
-        "-: Refuse v done",
-    );
+    let why_not = |state: &str| {
+        let starts = |word: &str| state.starts_with(word);
+        match state {
+            _ if starts("Recovering") => "taking_over",
+            _ if starts("Saving") => "not_durable",
+            "Backoff" => "pausing",
+            "Attached" | "Replacing" => "behind",
+            _ if starts("Reserved") || starts("Running") => "held",
+            _ if starts("Stopping") => "gone",
+            _ => "done",
+        }
+    };
+    for (inline, granted) in [
+        (true, "Running v: Grant v, Save"),
+        (false, "Reserved v: ReadParams"),
+    ] {
+        for life in lives() {
+            let state = name(&life);
+            let expected = match &*state {
+                "Waiting" | "Offered" => granted.to_owned(),
+                _ => format!("-: Refuse v/2 {}", why_not(&state)),
+            };
+            let answer = answer(POLICY, &claimed(CURRENT, inline), &life);
+            assert_eq!(answer, expected, "{state}");
+        }
+    }
 }
 
 #[test]
-fn a_claim_of_another_attempt_is_refused() {
-    check(
-        &claimed(CURRENT - 1, true),
-        &[],
-        "-: Refuse v other_attempt",
-    );
-    check(
-        &claimed(CURRENT + 1, false),
-        &[],
-        "-: Refuse v other_attempt",
-    );
+fn a_claim_of_another_attempt_is_refused_by_its_own_number() {
+    let event = claimed(CURRENT - 1, true);
+    check(&event, &[], "-: Refuse v/1 other_attempt");
+    let event = claimed(CURRENT + 1, false);
+    check(&event, &[], "-: Refuse v/3 other_attempt");
 }
 
 #[test]
 fn the_read_of_the_parameters_decides_on_a_reserved_claim() {
     let rows = [("Reserved w", "Running w: Grant w, Save")];
-    check(
-        &LifeEvent::ParamsRead { ok: true },
-        &rows,
-        "ignored: not_reserved",
-    );
-    let rows = [(
-        "Reserved w",
-        "Waiting: Refuse w params_unreadable, EnqueueLater",
-    )];
-    check(
-        &LifeEvent::ParamsRead { ok: false },
-        &rows,
-        "ignored: not_reserved",
-    );
+    let read = LifeEvent::ParamsRead { ok: true };
+    check(&read, &rows, "ignored: not_reserved");
+    let answer = "Waiting: Refuse w/2 params_unreadable, EnqueueLater";
+    let read = LifeEvent::ParamsRead { ok: false };
+    check(&read, &[("Reserved w", answer)], "ignored: not_reserved");
 }

@@ -4,17 +4,23 @@
 //! name has the test's default answer.
 
 mod claims;
+mod clocks;
+mod lives;
 mod object;
+mod others;
 mod reports;
+mod retries;
 
 use std::time::Duration;
 
 use super::*;
 use crate::{
     api::Progress,
+    ids::Uid,
     life::{FailureClass, Outcome},
     reason::Reason,
 };
+use lives::{life, lives, name};
 
 const POLICY: Policy = Policy {
     lost_max: 3,
@@ -46,133 +52,10 @@ fn holder(worker: &str) -> Holder {
     }
 }
 
-fn life(state: State) -> Life {
-    let mut life = Life::accepted(Moment::at(now()));
-    life.lost = CURRENT - 1;
-    if matches!(state, State::Running { .. } | State::Stopping { .. }) {
-        life.worker = Some("w".into());
-    }
-    life.state = state;
-    life
-}
-
-fn cancelled(state: State) -> Life {
-    Life {
-        stop: Some(Stop::Cancelled),
-        ..life(state)
-    }
-}
-
-fn done(by: Option<Holder>, written: bool) -> State {
-    let end = End::Succeeded {
-        result: None,
-        artifacts: vec![],
-    };
-    State::Done(Done {
-        end,
-        at: Moment::at(now()),
-        attempt: CURRENT,
-        by,
-        written,
-    })
-}
-
-/// All states.
-fn lives() -> Vec<Life> {
-    let w = || holder("w");
-    let running = || State::Running { by: w() };
-    vec![
-        life(State::Recovering),
-        Life {
-            worker: Some("w".into()),
-            ..life(State::Recovering)
-        },
-        Life {
-            worker: Some("w".into()),
-            ..cancelled(State::Recovering)
-        },
-        life(State::Waiting),
-        life(State::Saving {
-            record: None,
-            pause: Duration::ZERO,
-        }),
-        life(State::Saving {
-            record: Some(w()),
-            pause: Duration::ZERO,
-        }),
-        life(State::Offered {
-            since: Duration::ZERO,
-        }),
-        life(State::Reserved { by: w() }),
-        life(running()),
-        cancelled(running()),
-        life(State::Stopping {
-            by: w(),
-            back: false,
-        }),
-        life(State::Stopping {
-            by: w(),
-            back: true,
-        }),
-        cancelled(State::Stopping {
-            by: w(),
-            back: true,
-        }),
-        life(done(None, false)),
-        life(done(Some(w()), false)),
-        life(done(Some(w()), true)),
-    ]
-}
-
-fn name(life: &Life) -> String {
-    let mut name = match &life.state {
-        State::Recovering if life.worker.is_some() => "Recovering of w".into(),
-        State::Recovering => "Recovering".into(),
-        State::Waiting => "Waiting".into(),
-        State::Backoff { .. } => "Backoff".into(),
-        State::Behind { .. } => "Behind".into(),
-        State::Saving { record: None, .. } => "Saving".into(),
-        State::Saving {
-            record: Some(by), ..
-        } => format!("Saving for {}", by.worker),
-        State::Offered { .. } => "Offered".into(),
-        State::Reserved { by } => format!("Reserved {}", by.worker),
-        State::Running { by } => format!("Running {}", by.worker),
-        State::Stopping { by, back: false } => format!("Stopping {}", by.worker),
-        State::Stopping { by, back: true } => format!("Stopping {} back", by.worker),
-        State::Done(done) => {
-            let by = done
-                .by
-                .as_ref()
-                .map(|by| format!(" by {}", by.worker))
-                .unwrap_or_default();
-            let end = match &done.end {
-                End::Failed { reason, .. } => reason.as_str(),
-                End::Succeeded { .. } => "Succeeded",
-                End::Rejected { .. } => "Rejected",
-                End::Cancelled(_) => "Cancelled",
-                End::Foreign => "Foreign",
-            };
-            let written = if done.written { " written" } else { "" };
-            format!("{end}{by}{written}")
-        }
-    };
-    if life.stop.is_some() && !matches!(life.state, State::Done(_)) {
-        name.push_str(" cancelled");
-    }
-    if life.lost > CURRENT - 1 {
-        name.push_str(" lost+1");
-    }
-    if life.failed > 0 {
-        name.push_str(" failed+1");
-    }
-    name
-}
-
 fn short(act: &Act) -> String {
     match act {
         Act::Grant(by) => format!("Grant {}", by.worker),
-        Act::Refuse(by, why) => format!("Refuse {} {why}", by.worker),
+        Act::Refuse(by, attempt, why) => format!("Refuse {}/{attempt} {why}", by.worker),
         Act::Stop(by, attempt, why) => format!("Stop {}/{attempt} {why}", by.worker),
         Act::Record(by, attempt) => format!("Record {}/{attempt}", by.worker),
         Act::Stale(by, attempt) => format!("Stale {}/{attempt}", by.worker),
@@ -181,8 +64,13 @@ fn short(act: &Act) -> String {
 }
 
 /// Checks one event in every state: `rows` say state and answer, `default` the answer of the others.
-/// An answer is `state: acts`, `-: acts` when the state stays, or `ignored: why`.
+/// An answer is `state: acts`, `-: acts` when the state stays, or `ignored: why`. A state after which
+/// the counts are higher says so.
 fn check(event: &LifeEvent, rows: &[(&str, &str)], default: &str) {
+    check_under(POLICY, event, rows, default);
+}
+
+fn check_under(policy: Policy, event: &LifeEvent, rows: &[(&str, &str)], default: &str) {
     let names: Vec<String> = lives().iter().map(name).collect();
     for (state, _) in rows {
         assert!(
@@ -191,26 +79,34 @@ fn check(event: &LifeEvent, rows: &[(&str, &str)], default: &str) {
         );
     }
     for before in lives() {
-        let mut after = before.clone();
-        let answer = match decide(&mut after, event.clone(), POLICY, now()) {
-            Err(Ignored(why)) => {
-                assert_eq!(after, before, "{event:?} was ignored");
-                format!("ignored: {why}")
-            }
-            Ok(acts) => {
-                let state = if after.state == before.state {
-                    "-".into()
-                } else {
-                    name(&after)
-                };
-                let acts: Vec<String> = acts.iter().map(short).collect();
-                format!("{state}: {}", acts.join(", "))
-                    .trim_end()
-                    .to_owned()
-            }
-        };
         let row = rows.iter().find(|(state, _)| *state == name(&before));
         let expected = row.map_or(default, |(_, answer)| answer);
+        let answer = answer(policy, event, &before);
         assert_eq!(answer, expected, "{} with {event:?}", name(&before));
+    }
+}
+
+fn answer(policy: Policy, event: &LifeEvent, before: &Life) -> String {
+    let mut after = before.clone();
+    match decide(&mut after, event.clone(), policy, now()) {
+        Err(Ignored(why)) => {
+            assert_eq!(after, *before, "{event:?} was ignored");
+            format!("ignored: {why}")
+        }
+        Ok(acts) => {
+            let same = after.state == before.state && after.stop == before.stop;
+            let mut state = if same { "-".into() } else { name(&after) };
+            for (what, was, is) in [
+                ("lost", before.lost, after.lost),
+                ("failed", before.failed, after.failed),
+            ] {
+                if was != is {
+                    state.push_str(&format!(" {what}+{}", is - was));
+                }
+            }
+            let acts: Vec<String> = acts.iter().map(short).collect();
+            let line = format!("{state}: {}", acts.join(", "));
+            line.trim_end().to_owned()
+        }
     }
 }

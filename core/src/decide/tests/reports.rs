@@ -26,6 +26,47 @@ fn failure() -> Outcome {
     }
 }
 
+/// What becomes of an attempt that did not succeed and was to stop, and of one that is gone.
+pub(super) const STOPPED: [(&str, &str); 16] = [
+    ("Recovering cancelled", "Cancelled by w: SaveNow"),
+    ("Recovering replaced", "Replaced by w: SaveNow"),
+    ("Recovering late", "DeadlineExceeded by w: SaveNow"),
+    ("Recovering of w cancelled", "Cancelled by w: SaveNow"),
+    ("Recovering of w replaced", "Replaced by w: SaveNow"),
+    ("Recovering of w late", "DeadlineExceeded by w: SaveNow"),
+    ("Running w cancelled", "Cancelled by w: SaveNow"),
+    ("Running w replaced", "Replaced by w: SaveNow"),
+    ("Running w late", "DeadlineExceeded by w: SaveNow"),
+    ("Stopping w back cancelled", "Cancelled by w: SaveNow"),
+    ("Stopping w back replaced", "Replaced by w: SaveNow"),
+    ("Stopping w back late", "DeadlineExceeded by w: SaveNow"),
+    ("Stopping w", "-: Stale w/2, Forget"),
+    ("Stopping w cancelled", "-: Stale w/2, Forget"),
+    ("Stopping w replaced", "-: Stale w/2, Forget"),
+    ("Stopping w late", "-: Stale w/2, Forget"),
+];
+
+/// What is answered later, or was answered already.
+const KNOWN: [(&str, &str); 3] = [
+    ("Saving for w", "ignored: outcome_pending"),
+    ("Succeeded by w", "ignored: outcome_pending"),
+    ("Succeeded by w written", "-: Record w/2"),
+];
+
+/// Who can be the holder of the current attempt.
+const OPEN: [&str; 5] = [
+    "Recovering",
+    "Recovering of w",
+    "Recovering failed",
+    "Running w",
+    "Stopping w back",
+];
+
+fn rows<'a>(open: &'a str) -> Vec<(&'a str, &'a str)> {
+    let open = OPEN.iter().map(|state| (*state, open));
+    open.chain(STOPPED).chain(KNOWN).collect()
+}
+
 #[test]
 fn progress_counts_only_from_the_holder_of_the_current_attempt() {
     let progressed = |by, attempt| {
@@ -39,75 +80,36 @@ fn progress_counts_only_from_the_holder_of_the_current_attempt() {
             progress,
         }
     };
-    let rows = [("Running w", "-: Save"), ("Running w cancelled", "-: Save")];
-    check(
-        &progressed("w", CURRENT),
-        &rows,
-        "ignored: foreign_progress",
-    );
-    check(
-        &progressed("w", CURRENT - 1),
-        &[],
-        "ignored: foreign_progress",
-    );
-    check(&progressed("v", CURRENT), &[], "ignored: foreign_progress");
+    let rows = [
+        ("Running w", "-: Save"),
+        ("Running w cancelled", "-: Save"),
+        ("Running w replaced", "-: Save"),
+        ("Running w late", "-: Save"),
+    ];
+    let ignored = "ignored: foreign_progress";
+    check(&progressed("w", CURRENT), &rows, ignored);
+    check(&progressed("w", CURRENT - 1), &[], ignored);
+    check(&progressed("v", CURRENT), &[], ignored);
 }
 
 #[test]
-fn the_holders_success_ends_the_request_even_while_it_is_cancelled() {
-    let succeeded = "Succeeded by w: SaveNow";
-    let rows = [
-        ("Recovering", succeeded),
-        ("Recovering of w", succeeded),
-        ("Recovering of w cancelled", succeeded),
-        ("Running w", succeeded),
-        ("Running w cancelled", succeeded),
-        ("Stopping w", "-: Stale w/2, Forget"),
-        ("Stopping w back", succeeded),
-        ("Stopping w back cancelled", succeeded),
-        ("Saving for w", "ignored: outcome_pending"),
-        ("Succeeded by w", "ignored: outcome_pending"),
-        ("Succeeded by w written", "-: Record w/2"),
-    ];
+fn the_holders_success_ends_the_request_even_while_it_is_to_stop() {
+    let mut rows = rows("Succeeded by w: SaveNow");
+    for row in rows.iter_mut().filter(|(_, row)| row.ends_with("SaveNow")) {
+        row.1 = "Succeeded by w: SaveNow";
+    }
     check(&ended("w", CURRENT, success()), &rows, "-: Stale w/2");
 }
 
 #[test]
-fn the_holders_failure_ends_the_request_as_failed_or_cancelled() {
-    let failed = "JobFailed by w failed+1: SaveNow";
-    let cancelled = "Cancelled by w: SaveNow";
-    let rows = [
-        ("Recovering", failed),
-        ("Recovering of w", failed),
-        ("Recovering of w cancelled", cancelled),
-        ("Running w", failed),
-        ("Running w cancelled", cancelled),
-        ("Stopping w", "-: Stale w/2, Forget"),
-        ("Stopping w back", failed),
-        ("Stopping w back cancelled", cancelled),
-        ("Saving for w", "ignored: outcome_pending"),
-        ("Succeeded by w", "ignored: outcome_pending"),
-        ("Succeeded by w written", "-: Record w/2"),
-    ];
+fn the_holders_failure_ends_the_request_as_failed_or_stopped() {
+    let rows = rows("JobFailed by w failed+1: SaveNow");
     check(&ended("w", CURRENT, failure()), &rows, "-: Stale w/2");
 }
 
 #[test]
 fn an_interrupted_attempt_counts_as_nothing_and_is_recorded_when_that_is_durable() {
-    let (again, cancelled) = ("Saving for w: SaveNow", "Cancelled by w: SaveNow");
-    let rows = [
-        ("Recovering", again),
-        ("Recovering of w", again),
-        ("Recovering of w cancelled", cancelled),
-        ("Running w", again),
-        ("Running w cancelled", cancelled),
-        ("Stopping w", "-: Stale w/2, Forget"),
-        ("Stopping w back", again),
-        ("Stopping w back cancelled", cancelled),
-        ("Saving for w", "ignored: outcome_pending"),
-        ("Succeeded by w", "ignored: outcome_pending"),
-        ("Succeeded by w written", "-: Record w/2"),
-    ];
+    let rows = rows("Saving for w: SaveNow");
     for outcome in [Outcome::Interrupted, Outcome::Cancelled] {
         check(&ended("w", CURRENT, outcome), &rows, "-: Stale w/2");
     }
@@ -116,114 +118,120 @@ fn an_interrupted_attempt_counts_as_nothing_and_is_recorded_when_that_is_durable
 #[test]
 fn a_foreign_outcome_changes_nothing() {
     // Nobody is named yet: the first worker that says so is believed.
-    let rows = [("Recovering", "Succeeded by v: SaveNow")];
+    let succeeded = "Succeeded by v: SaveNow";
+    let rows = [
+        ("Recovering", succeeded),
+        ("Recovering failed", succeeded),
+        ("Recovering cancelled", succeeded),
+        ("Recovering replaced", succeeded),
+        ("Recovering late", succeeded),
+    ];
     check(&ended("v", CURRENT, success()), &rows, "-: Stale v/2");
-    for other in [CURRENT - 1, CURRENT + 1] {
-        check(
-            &ended("w", other, success()),
-            &[],
-            &format!("-: Stale w/{other}"),
-        );
-        check(
-            &ended("v", other, failure()),
-            &[],
-            &format!("-: Stale v/{other}"),
-        );
-    }
+    let pending = [("Saving for w pausing", "ignored: outcome_pending")];
+    let earlier = ended("w", CURRENT - 1, success());
+    check(&earlier, &pending, "-: Stale w/1");
+    check(&ended("w", CURRENT + 1, success()), &[], "-: Stale w/3");
+    check(&ended("v", CURRENT - 1, failure()), &[], "-: Stale v/1");
+    check(&ended("v", CURRENT + 1, failure()), &[], "-: Stale v/3");
 }
 
 #[test]
 fn a_greeting_with_the_current_attempt_keeps_the_run_or_stops_it() {
-    let rows = [
+    let mut rows = vec![
         ("Recovering", "Running w: Save"),
         ("Recovering of w", "Running w: Save"),
-        (
-            "Recovering of w cancelled",
-            "Running w cancelled: Save, Stop w/2 cancelled",
-        ),
+        ("Recovering failed", "Running w: Save"),
         ("Saving for w", "ignored: outcome_pending"),
         ("Running w", "ignored: still_running"),
-        ("Running w cancelled", "-: Stop w/2 cancelled"),
         ("Stopping w", "-: Stop w/2 gone"),
         ("Stopping w back", "-: Stop w/2 gone"),
-        ("Stopping w back cancelled", "-: Stop w/2 gone"),
         ("Succeeded by w", "ignored: outcome_pending"),
         ("Succeeded by w written", "ignored: outcome_pending"),
     ];
-    let greeted = LifeEvent::Greeted {
-        by: holder("w"),
-        attempt: CURRENT,
-    };
-    check(&greeted, &rows, "-: Stop w/2 foreign");
+    let words = [
+        ("cancelled", "cancelled"),
+        ("replaced", "replaced"),
+        ("late", "deadline"),
+    ];
+    let stopped: Vec<(String, String)> = words
+        .iter()
+        .flat_map(|(name, word)| {
+            let adopted = format!("Running w {name}: Save, Stop w/2 {word}");
+            let gone = || "-: Stop w/2 gone".to_owned();
+            [
+                (format!("Recovering {name}"), adopted.clone()),
+                (format!("Recovering of w {name}"), adopted),
+                (format!("Running w {name}"), format!("-: Stop w/2 {word}")),
+                (format!("Stopping w {name}"), gone()),
+                (format!("Stopping w back {name}"), gone()),
+            ]
+        })
+        .collect();
+    rows.extend(stopped.iter().map(|(state, row)| (&**state, &**row)));
+    check(&greeted("w", CURRENT), &rows, "-: Stop w/2 foreign");
+}
+
+fn greeted(by: &str, attempt: u32) -> LifeEvent {
+    LifeEvent::Greeted {
+        by: holder(by),
+        attempt,
+    }
 }
 
 #[test]
 fn a_greeting_with_anything_else_is_told_to_stop() {
-    let greeted = |by, attempt| LifeEvent::Greeted {
-        by: holder(by),
-        attempt,
-    };
-    check(
-        &greeted("v", CURRENT),
-        &[("Recovering", "Running v: Save")],
-        "-: Stop v/2 foreign",
-    );
-    check(&greeted("w", CURRENT - 1), &[], "-: Stop w/1 foreign");
+    let rows = [
+        ("Recovering", "Running v: Save"),
+        ("Recovering failed", "Running v: Save"),
+        (
+            "Recovering cancelled",
+            "Running v cancelled: Save, Stop v/2 cancelled",
+        ),
+        (
+            "Recovering replaced",
+            "Running v replaced: Save, Stop v/2 replaced",
+        ),
+        ("Recovering late", "Running v late: Save, Stop v/2 deadline"),
+    ];
+    check(&greeted("v", CURRENT), &rows, "-: Stop v/2 foreign");
+    let pending = [("Saving for w pausing", "ignored: outcome_pending")];
+    check(&greeted("w", CURRENT - 1), &pending, "-: Stop w/1 foreign");
     check(&greeted("w", CURRENT + 1), &[], "-: Stop w/3 foreign");
+}
+
+/// What becomes of a run that is over without a word.
+fn silent(running: &'static str) -> Vec<(&'static str, &'static str)> {
+    vec![
+        ("Reserved w", "Waiting: Enqueue"),
+        ("Running w", running),
+        ("Running w cancelled", "Cancelled: SaveNow"),
+        ("Running w replaced", "Replaced: SaveNow"),
+        ("Running w late", "DeadlineExceeded: SaveNow"),
+        ("Stopping w", "-: Forget"),
+        ("Stopping w cancelled", "-: Forget"),
+        ("Stopping w replaced", "-: Forget"),
+        ("Stopping w late", "-: Forget"),
+        ("Stopping w back", "Saving: SaveNow"),
+        ("Stopping w back cancelled", "Cancelled: SaveNow"),
+        ("Stopping w back replaced", "Replaced: SaveNow"),
+        ("Stopping w back late", "DeadlineExceeded: SaveNow"),
+    ]
 }
 
 #[test]
 fn a_claim_that_its_worker_does_not_list_was_never_granted() {
-    let rows = [
-        ("Reserved w", "Waiting: Enqueue"),
-        ("Running w", "Saving: SaveNow"),
-        ("Running w cancelled", "Cancelled: SaveNow"),
-        ("Stopping w", "-: Forget"),
-        ("Stopping w back", "Saving: SaveNow"),
-        ("Stopping w back cancelled", "Cancelled: SaveNow"),
-    ];
-    check(
-        &LifeEvent::Missing { by: holder("w") },
-        &rows,
-        "ignored: not_held",
-    );
-    check(
-        &LifeEvent::Missing { by: holder("v") },
-        &[],
-        "ignored: not_held",
-    );
+    let missing = |by| LifeEvent::Missing { by: holder(by) };
+    let rows = silent("Saving: SaveNow");
+    check(&missing("w"), &rows, "ignored: not_held");
+    check(&missing("v"), &[], "ignored: not_held");
 }
 
 #[test]
 fn silence_for_a_lease_counts_as_lost_only_what_ran_and_was_wanted() {
-    let rows = [
-        ("Reserved w", "Waiting: Enqueue"),
-        ("Running w", "Saving lost+1: SaveNow"),
-        ("Running w cancelled", "Cancelled: SaveNow"),
-        ("Stopping w", "-: Forget"),
-        ("Stopping w back", "Saving: SaveNow"),
-        ("Stopping w back cancelled", "Cancelled: SaveNow"),
-    ];
-    check(
-        &LifeEvent::LeaseEnded { by: holder("w") },
-        &rows,
-        "ignored: not_held",
-    );
-    check(
-        &LifeEvent::LeaseEnded { by: holder("v") },
-        &[],
-        "ignored: not_held",
-    );
-}
-
-#[test]
-fn what_nobody_greeted_with_is_lost_or_waits() {
-    let rows = [
-        ("Recovering", "Waiting: Enqueue, Save"),
-        ("Recovering of w", "Saving lost+1: SaveNow"),
-        ("Recovering of w cancelled", "Cancelled: SaveNow"),
-    ];
-    check(&LifeEvent::TakeoverEnded, &rows, "ignored: not_recovering");
+    let ended = |by| LifeEvent::LeaseEnded { by: holder(by) };
+    let rows = silent("Saving lost+1: SaveNow");
+    check(&ended("w"), &rows, "ignored: not_held");
+    check(&ended("v"), &[], "ignored: not_held");
 }
 
 #[test]

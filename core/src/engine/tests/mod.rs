@@ -102,6 +102,12 @@ fn shown(uid: &Uid, version: u64, cancel: bool, status: Option<RequestStatus>) -
     }
 }
 
+/// The watch saw it deleted where all requests live.
+fn gone(uid: &Uid) -> Event {
+    let (uid, endpoint) = (uid.clone(), url());
+    Event::Gone { uid, endpoint }
+}
+
 fn hello(holder: &Holder, slots: u32, running: Vec<AttemptId>, outcomes: Vec<AttemptId>) -> Hello {
     let services = vec!["sign".into()];
     Hello {

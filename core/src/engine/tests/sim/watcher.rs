@@ -110,7 +110,7 @@ impl World {
     fn watch_tells(&mut self, uid: &Uid) {
         let event = match self.api.see(uid) {
             Some(observation) => Event::Observed(Box::new(observation)),
-            None => Event::Gone(uid.clone()),
+            None => gone(uid),
         };
         if self
             .watcher

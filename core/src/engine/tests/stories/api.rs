@@ -75,7 +75,7 @@ fn an_answer_about_a_request_that_is_gone_does_not_bring_it_back() {
     let mut story = Story::settled();
     story.seen("a", None, false);
     assert_eq!(writes(&story.wait(1000)).len(), 1);
-    story.tell(Event::Gone(Uid::new("a")));
+    story.tell(gone(&Uid::new("a")));
     let found = story.observation("a", None, false);
     let effects = story.tell(Event::Written(
         Uid::new("a"),
@@ -130,7 +130,7 @@ fn a_rejected_request_is_written_once_and_never_offered() {
 fn a_request_that_went_away_and_came_back_runs_again_only_after_its_run_has_stopped() {
     let mut story = Story::settled();
     let id = story.runs("a", ONE);
-    let effects = story.tell(Event::Gone(Uid::new("a")));
+    let effects = story.tell(gone(&Uid::new("a")));
     assert_eq!(
         sent(&effects, ONE),
         vec![ToWorker::Cancel(id.clone(), "gone")]
@@ -150,7 +150,7 @@ fn a_request_that_went_away_and_came_back_runs_again_only_after_its_run_has_stop
 fn a_cancel_while_its_run_stops_is_not_forgotten() {
     let mut story = Story::settled();
     let id = story.runs("a", ONE);
-    story.tell(Event::Gone(Uid::new("a")));
+    story.tell(gone(&Uid::new("a")));
     story.seen("a", None, true);
     let effects = story.tell(Event::Outcome(ONE, id, Outcome::Interrupted));
     assert_eq!(

@@ -13,7 +13,7 @@ fn no_more_tickets_are_out_than_the_window_or_the_slots_allow() {
     assert_eq!(offered.len(), 3, "the window");
     let effects = story.greets(TWO, &[], &[]);
     assert_eq!(published(&effects).len(), 1, "two workers of two slots");
-    let effects = story.tell(Event::Gone(offered[0].uid.clone()));
+    let effects = story.tell(gone(&offered[0].uid));
     assert_eq!(
         published(&effects).len(),
         1,

@@ -163,7 +163,7 @@ fn silence_for_a_whole_lease_loses_the_attempt_and_closes_the_session() {
 fn a_worker_that_stopped_a_job_of_a_deleted_request_hears_that_its_slot_is_free() {
     let mut story = Story::settled();
     let id = story.runs("a", ONE);
-    story.tell(Event::Gone(Uid::new("a")));
+    story.tell(gone(&Uid::new("a")));
     let effects = story.tell(Event::Outcome(ONE, id.clone(), Outcome::Cancelled));
     assert_eq!(sent(&effects, ONE), vec![ToWorker::Stale(id)]);
     assert_eq!(story.state("a"), "none");

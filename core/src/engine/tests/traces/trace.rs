@@ -149,7 +149,7 @@ impl Trace {
 
     fn gone(&mut self, uid: Uid) {
         self.gone.insert(uid.clone());
-        self.step(Event::Gone(uid));
+        self.step(gone(&uid));
     }
 
     fn close(&mut self, worker: usize) {

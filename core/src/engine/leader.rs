@@ -1,0 +1,103 @@
+//! What makes this watcher the one that decides: its own lease, what it takes over from the one before,
+//! what it hands over to the next.
+
+use std::{sync::Arc, time::Duration};
+
+use super::{Effect, Engine, Entry, Observation};
+use crate::{
+    ids::Now,
+    life::{LifeEvent, State},
+};
+
+/// What is known of leading.
+#[derive(Debug)]
+pub(super) struct Leader {
+    /// When this watcher started, by the wall clock: what was created later is new for certain.
+    started: jiff::Timestamp,
+    /// The watcher before this one wrote everything that it had granted.
+    pub(super) handed_over: bool,
+    /// The end of the leader's lease; none without an election.
+    until: Option<Duration>,
+    stepped_down: bool,
+}
+
+// === impl Leader ===
+
+impl Leader {
+    pub(super) fn new(now: Now) -> Self {
+        Self {
+            started: now.wall,
+            handed_over: false,
+            until: None,
+            stepped_down: false,
+        }
+    }
+
+    /// Whether it may have been there when the watcher before this one was. Times of objects have no
+    /// fraction, so one of the same second counts as older.
+    pub(super) fn may_have_missed(&self, found: &Observation) -> bool {
+        found.created.is_some_and(|created| created <= self.started)
+    }
+}
+
+// === impl Engine ===
+
+impl Engine {
+    /// Until when this watcher is the leader, counted from when it *sent* its last renewal; `None`
+    /// where there is no election. Past it every event is left alone.
+    pub fn lead_until(&mut self, until: Option<Duration>) {
+        self.leader.until = until;
+    }
+
+    /// The leader's lease is over: nothing is granted, acknowledged, counted or written any more.
+    pub(super) fn is_deposed(&mut self, now: Now) -> bool {
+        let over = self.leader.until.is_some_and(|until| until <= now.mono);
+        if over && !std::mem::replace(&mut self.leader.stepped_down, true) {
+            self.effects.push(Effect::StepDown);
+        }
+        self.leader.stepped_down
+    }
+
+    /// When the leader's lease ends.
+    pub(super) fn lease_at(&self) -> Option<Duration> {
+        self.leader.until
+    }
+
+    pub(super) fn has_stepped_down(&self) -> bool {
+        self.leader.stepped_down
+    }
+
+    /// The first list of an endpoint after a clean hand-over: what its status gives to no worker is
+    /// held by none.
+    pub(super) fn take_over(&mut self, url: &Arc<str>, now: Now) {
+        let mut free = self.uids(|entry| match entry {
+            Entry::Live(request) => {
+                let life = &request.life;
+                let held = life.state != State::Recovering || life.worker.is_some();
+                !held && entry.endpoint() == url
+            }
+            Entry::Finished(_) => false,
+        });
+        free.sort_by_key(|uid| self.live(uid).map(|request| request.life.queued.wall));
+        for uid in free {
+            self.apply(&uid, LifeEvent::TakeoverEnded, now);
+        }
+    }
+
+    /// Whether the next watcher may believe the statuses: everything granted and counted is written,
+    /// and no worker runs anything else. Only then a mark may be left that says so.
+    #[must_use]
+    pub fn hands_over(&self, now: Duration) -> bool {
+        let knows_all = self.leader.handed_over || now >= self.takeover_until;
+        let stopping = |entry: &Entry| match entry {
+            Entry::Live(request) => matches!(request.life.state, State::Stopping { .. }),
+            Entry::Finished(_) => false,
+        };
+        self.draining
+            && self.is_clean()
+            && knows_all
+            && !self.leader.stepped_down
+            && !self.sessions.any_unknown_run()
+            && !self.entries.values().any(stopping)
+    }
+}

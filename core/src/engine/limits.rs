@@ -1,0 +1,97 @@
+//! The limits of a request: decided when it is accepted, and told by its status from then on.
+
+use std::time::Duration;
+
+use super::{Engine, Observation};
+use crate::{
+    admit::{self, Limits, Rejection},
+    api::{Effective, RequestSpec, RequestStatus},
+    reason::Reason,
+};
+
+/// The time of an attempt when neither status nor service tells one any more.
+const TIMEOUT: Duration = Duration::from_secs(300);
+
+// === impl Engine ===
+
+impl Engine {
+    /// Decided once: what an earlier watcher accepted stays accepted.
+    pub(super) fn admitted(
+        &self,
+        observation: &Observation,
+        known: bool,
+    ) -> Result<Limits, Rejection> {
+        let spec = match &observation.spec {
+            Ok(spec) => spec,
+            Err(error) => {
+                let message = format!("the spec cannot be read: {error}");
+                return Err(Rejection {
+                    reason: Reason::InvalidRequest,
+                    message,
+                });
+            }
+        };
+        if known {
+            return Ok(self.recovered_limits(spec, observation.status.as_ref()));
+        }
+        admit::admit(spec, observation.params.len(), &self.config.catalogue)
+    }
+
+    /// What the status tells was decided when the request was accepted; an older status tells less.
+    fn recovered_limits(&self, spec: &RequestSpec, status: Option<&RequestStatus>) -> Limits {
+        if let Some(told) = status.and_then(|status| status.effective.as_ref()) {
+            return Limits {
+                timeout: seconds(told.timeout_seconds),
+                queue_timeout: told.queue_timeout_seconds.map(seconds),
+                deadline: told.deadline_seconds.map(seconds),
+                retries: told.retries,
+                ttl: told.ttl_seconds_after_finished.map(seconds),
+            };
+        }
+        let service = self.config.catalogue.get(spec.service.as_str());
+        service.map_or_else(unknown, |service| admit::limits(spec, service))
+    }
+
+    /// The limits of a request that is not accepted: it only waits for its deletion.
+    pub(super) fn rejected_limits(&self, observation: &Observation) -> Limits {
+        Limits {
+            ttl: self.ttl(observation),
+            ..unknown()
+        }
+    }
+
+    /// How long an ended request is kept.
+    pub(super) fn ttl(&self, observation: &Observation) -> Option<Duration> {
+        let status = observation.status.as_ref();
+        if let Some(told) = status.and_then(|status| status.effective.as_ref()) {
+            return told.ttl_seconds_after_finished.map(seconds);
+        }
+        let spec = observation.spec.as_ref().ok()?;
+        let service = self.config.catalogue.get(spec.service.as_str());
+        let asked = spec.ttl_seconds_after_finished.map(seconds);
+        asked.or_else(|| service?.ttl)
+    }
+}
+
+/// What a status tells of the limits in force.
+pub(super) fn effective(limits: &Limits) -> Effective {
+    let seconds = |time: Duration| u32::try_from(time.as_secs()).unwrap_or(u32::MAX);
+    Effective {
+        timeout_seconds: seconds(limits.timeout),
+        queue_timeout_seconds: limits.queue_timeout.map(seconds),
+        deadline_seconds: limits.deadline.map(seconds),
+        retries: limits.retries,
+        ttl_seconds_after_finished: limits.ttl.map(seconds),
+    }
+}
+
+fn seconds(told: u32) -> Duration {
+    Duration::from_secs(told.into())
+}
+
+fn unknown() -> Limits {
+    Limits {
+        timeout: TIMEOUT,
+        ..Limits::default()
+    }
+}
