@@ -72,6 +72,10 @@ struct Expires {
     name: Arc<str>,
 }
 
+/// Bytes of what is kept for a deletion, besides the names.
+#[cfg(test)]
+pub(super) const EXPIRES: usize = size_of::<Expires>();
+
 // === impl Entry ===
 
 impl Entry {

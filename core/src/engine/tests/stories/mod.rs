@@ -2,10 +2,19 @@
 
 mod api;
 mod claims;
+mod clocks;
+mod handover;
 mod leases;
+mod retries;
+mod takeover;
+mod ttl;
 
 use super::*;
-use crate::{life::Outcome, status};
+use crate::{
+    life::{FailureClass, Life, Outcome, State},
+    reason::Reason,
+    status,
+};
 
 /// An engine that was told things at certain times.
 struct Story {
@@ -80,6 +89,24 @@ impl Story {
         self.tell(Event::Observed(Box::new(observation)))
     }
 
+    /// A new request that asks for something.
+    fn asked(&mut self, uid: &str, change: impl FnOnce(&mut RequestSpec)) -> Vec<Effect> {
+        let mut observation = self.observation(uid, None, false);
+        change(observation.spec.as_mut().unwrap());
+        self.tell(Event::Observed(Box::new(observation)))
+    }
+
+    /// A request that asks for something, and that the worker of that session was granted.
+    fn asked_and_runs(
+        &mut self,
+        uid: &str,
+        session: SessionId,
+        change: impl FnOnce(&mut RequestSpec),
+    ) -> AttemptId {
+        self.asked(uid, change);
+        self.claims(uid, session)
+    }
+
     fn observation(
         &mut self,
         uid: &str,
@@ -123,6 +150,17 @@ impl Story {
             .map_or(1, |request| request.life.attempt())
     }
 
+    fn life(&self, uid: &str) -> Option<&Life> {
+        self.engine
+            .live(&Uid::new(uid))
+            .map(|request| &request.life)
+    }
+
+    /// The only service.
+    fn service(&mut self) -> &mut ServiceLimits {
+        self.engine.config.catalogue.get_mut("sign").unwrap()
+    }
+
     fn state(&self, uid: &str) -> String {
         let request = self.engine.live(&Uid::new(uid));
         request.map_or_else(
@@ -137,6 +175,16 @@ impl Story {
             Uid::new(uid),
             WriteResult::Ok(self.version.to_string()),
         ))
+    }
+
+    /// It reports a failure that another try may mend.
+    fn fails(&mut self, session: SessionId, id: &AttemptId) -> Vec<Effect> {
+        let outcome = Outcome::Failed {
+            class: FailureClass::Retryable,
+            reason: Reason::JobFailed,
+            message: "exit code 75".into(),
+        };
+        self.tell(Event::Outcome(session, id.clone(), outcome))
     }
 
     fn succeeds(&mut self, session: SessionId, id: &AttemptId) -> Vec<Effect> {
@@ -155,6 +203,10 @@ fn reads_params(effects: &[Effect]) -> bool {
     effects
         .iter()
         .any(|effect| matches!(effect, Effect::ReadParams { .. }))
+}
+
+fn reason(status: &RequestStatus) -> &str {
+    &status.conditions[0].reason
 }
 
 fn published(effects: &[Effect]) -> Vec<AttemptId> {
