@@ -2,18 +2,18 @@
 //!
 //! `decide` holds the transitions; nothing here changes a state.
 
+mod end;
 mod event;
 
 use std::{sync::Arc, time::Duration};
 
 use jiff::Timestamp;
-use serde_json::{Map, Value};
 
 use crate::{
-    api::{Artifact, PastAttempt, Progress},
+    api::{PastAttempt, Progress},
     ids::{Holder, Now, Uid},
-    reason::Reason,
 };
+pub use end::{Done, End, FailureClass, Outcome, Reported};
 pub use event::{Act, Ignored, LifeEvent};
 
 /// The life of one request so far.
@@ -127,98 +127,6 @@ pub enum State {
     Done(Done),
 }
 
-/// How, when and by whom a request ended.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Done {
-    /// How.
-    pub end: End,
-    /// When.
-    pub at: Moment,
-    /// The attempt that ended it, or that would have been next.
-    pub attempt: u32,
-    /// The outcome that is recorded once the end is durable.
-    pub by: Option<Reported>,
-    /// The end is in the API.
-    pub written: bool,
-}
-
-/// An outcome that a worker process keeps until it hears `Recorded`.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Reported {
-    /// Who.
-    pub by: Holder,
-    /// The attempt that ended, which may be counted by now.
-    pub attempt: u32,
-}
-
-/// How a request ended.
-#[derive(Clone, Debug, PartialEq)]
-pub enum End {
-    /// The job succeeded.
-    Succeeded {
-        /// Its result.
-        result: Option<Map<String, Value>>,
-        /// What it left elsewhere.
-        artifacts: Vec<Artifact>,
-    },
-    /// The job failed, or was lost too often.
-    Failed {
-        /// The word.
-        reason: Reason,
-        /// For people.
-        message: String,
-    },
-    /// It was never accepted.
-    Rejected {
-        /// The word.
-        reason: Reason,
-        /// For people.
-        message: String,
-    },
-    /// It was ended: [`Reason::Cancelled`] or [`Reason::Replaced`].
-    Cancelled(Reason),
-    /// Someone else wrote an end; it stands.
-    Foreign,
-}
-
-/// How an attempt ended, as its worker reports.
-#[derive(Clone, Debug, PartialEq)]
-pub enum Outcome {
-    /// Well.
-    Succeeded {
-        /// The result.
-        result: Option<Map<String, Value>>,
-        /// What it left elsewhere.
-        artifacts: Vec<Artifact>,
-    },
-    /// Badly.
-    Failed {
-        /// Whether another try may help.
-        class: FailureClass,
-        /// The word.
-        reason: Reason,
-        /// For people.
-        message: String,
-    },
-    /// Stopped because the watcher asked.
-    Cancelled,
-    /// Stopped by the worker for its own reasons.
-    Interrupted,
-}
-
-/// Whether another try may help.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum FailureClass {
-    /// It may.
-    Retryable,
-    /// It will not.
-    Permanent,
-    /// The request itself is wrong.
-    Invalid,
-    /// The attempt's time ran out.
-    TimedOut,
-}
-
 // === impl Life ===
 
 impl Life {
@@ -274,29 +182,6 @@ impl Life {
         match &self.state {
             State::Reserved { by } | State::Running { by } | State::Stopping { by, .. } => Some(by),
             _ => None,
-        }
-    }
-}
-
-// === impl Reported ===
-
-impl Reported {
-    /// Whether it is that worker process's word on that attempt.
-    #[must_use]
-    pub fn is(&self, by: &Holder, attempt: u32) -> bool {
-        self.by == *by && self.attempt == attempt
-    }
-}
-
-// === impl FailureClass ===
-
-impl FailureClass {
-    /// Whether another try may help.
-    #[must_use]
-    pub fn may_be_mended(self) -> bool {
-        match self {
-            Self::Retryable | Self::TimedOut => true,
-            Self::Permanent | Self::Invalid => false,
         }
     }
 }

@@ -115,12 +115,12 @@ impl Backoff {
         let doubled = 2_u32.saturating_pow(failed.saturating_sub(1));
         let longest = self.base.saturating_mul(doubled).min(self.max);
         let part = mixed(self.seed ^ u64::from(failed)) >> 32;
-        let nanos = longest.as_nanos() * u128::from(part) >> 32;
+        let nanos = (longest.as_nanos() * u128::from(part)) >> 32;
         Duration::from_nanos(u64::try_from(nanos).unwrap_or(u64::MAX))
     }
 }
 
-/// The finalizer of SplitMix64: every bit of the input moves every bit of the output.
+/// The finalizer of `SplitMix64`: every bit of the input moves every bit of the output.
 fn mixed(mut bits: u64) -> u64 {
     bits = bits.wrapping_add(0x9e37_79b9_7f4a_7c15);
     bits = (bits ^ (bits >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);

@@ -5,7 +5,7 @@ use std::{
     time::Duration,
 };
 
-use super::{DeleteResult, Effect, Engine, Entry, request::Finished};
+use super::{DeleteResult, Effect, Engine, Entry, finished::Finished};
 use crate::{
     ids::{Now, Uid},
     life::Moment,
@@ -109,8 +109,13 @@ impl Engine {
     fn delete_later(&mut self, uid: &Uid, pause: Duration, now: Now) {
         if let Some(Entry::Finished(finished)) = self.entries.get_mut(uid) {
             let at = now.mono + pause;
-            finished.expires_again(at);
-            self.expiry.due.insert((at, uid.clone()));
+            // One that went away and came back meanwhile is in line again.
+            if let Some(was) = finished.expires_at() {
+                self.expiry.due.remove(&(was, uid.clone()));
+            }
+            if finished.expires_again(at) {
+                self.expiry.due.insert((at, uid.clone()));
+            }
         }
     }
 

@@ -9,6 +9,7 @@ mod apply;
 mod clocks;
 mod endpoints;
 mod expiry;
+mod finished;
 mod greetings;
 mod io;
 mod leader;
@@ -127,8 +128,7 @@ impl Engine {
             Event::Progress(session, id, progress) => self.progressed(session, &id, progress, now),
             Event::Outcome(session, id, outcome) => self.ended(session, &id, outcome, now),
             Event::ParamsRead(id, params) => self.params_read(&id, params, now),
-            Event::Unplaced(id) => self.unplaced(&id, now),
-            Event::DeadLettered(id) => self.unplaced(&id, now),
+            Event::Unplaced(id) | Event::DeadLettered(id) => self.unplaced(&id, now),
             Event::Deleted(uid, result) => self.deleted(&uid, result, now),
             Event::HandedOver => self.leader.handed_over = true,
             Event::StatusRead(..) => {}

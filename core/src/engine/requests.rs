@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::{
     Effect, Engine, Entry, Observation, Params, Request, WriteResult, clocks::dues, expiry::expiry,
-    request::Finished,
+    finished::Finished,
 };
 use crate::{
     admit::Rejection,

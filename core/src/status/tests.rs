@@ -1,12 +1,19 @@
 //! What a status says, and that a restarted watcher reads the same life from it.
 
+mod lives;
+
 use std::time::Duration;
 
 use proptest::prelude::*;
 use serde_json::json;
 
 use super::*;
-use crate::{api::Progress, ids::Holder, life::Stop};
+use crate::{
+    api::{PastAttempt, Progress},
+    ids::Holder,
+    life::Stop,
+};
+use lives::{end, live};
 
 fn moment(seconds: i64) -> Moment {
     Moment {
@@ -20,87 +27,6 @@ fn holder() -> Holder {
         worker: "w".into(),
         incarnation: "1".into(),
     }
-}
-
-fn live_state() -> impl Strategy<Value = State> {
-    let by = holder;
-    prop_oneof![
-        Just(State::Recovering),
-        Just(State::Waiting),
-        Just(State::Saving {
-            record: None,
-            pause: Duration::ZERO
-        }),
-        Just(State::Saving {
-            record: Some(crate::life::Reported {
-                by: by(),
-                attempt: 1
-            }),
-            pause: Duration::ZERO
-        }),
-        Just(State::Offered {
-            since: Duration::ZERO
-        }),
-        Just(State::Reserved { by: by() }),
-        Just(State::Running { by: by() }),
-        any::<bool>().prop_map(move |back| State::Stopping { by: by(), back }),
-    ]
-}
-
-/// Lives as the transitions make them: a worker is named while one has it, and only such a request,
-/// or one whose worker is not known yet, is live and cancelled.
-fn live() -> impl Strategy<Value = Life> {
-    let counts = (0..5u32, 0..5u32, 0..2_000_000_000i64);
-    let run = (
-        any::<bool>(),
-        any::<bool>(),
-        proptest::option::of(0..=100u32),
-    );
-    (live_state(), counts, run).prop_map(
-        |(state, (failed, lost, queued), (named, cancel, percent))| {
-            let recovering = state == State::Recovering;
-            let held = matches!(state, State::Running { .. } | State::Stopping { .. });
-            let named = held || recovering && named;
-            let progress = |percent| Progress {
-                percent,
-                message: "half".into(),
-            };
-            Life {
-                failed,
-                lost,
-                stop: (cancel && (held || recovering)).then_some(Stop::Cancelled),
-                first_started: named.then(|| moment(queued + 5)),
-                queued: moment(queued),
-                started: named.then(|| moment(queued + 5)),
-                worker: named.then(|| "w".into()),
-                progress: percent.filter(|_| named).map(progress),
-                past: vec![],
-                state,
-            }
-        },
-    )
-}
-
-fn end() -> impl Strategy<Value = End> {
-    let result = json!({"digest": "abc", "none": null, "deep": {"none": null}});
-    let succeeded = End::Succeeded {
-        result: result.as_object().cloned(),
-        artifacts: vec![],
-    };
-    let failed = End::Failed {
-        reason: Reason::TimedOut,
-        message: "over 5 s".into(),
-    };
-    let rejected = End::Rejected {
-        reason: Reason::UnknownService,
-        message: "no".into(),
-    };
-    prop_oneof![
-        Just(succeeded),
-        Just(failed),
-        Just(rejected),
-        Just(End::Cancelled(Reason::Cancelled))
-    ]
 }
 
 /// As the API server stores it.
@@ -236,4 +162,70 @@ fn the_condition_says_what_the_request_waits_for() {
         assert_eq!(status.conditions[0].reason, reason);
         assert!(status.conditions[0].message.contains(words), "{status:?}");
     }
+}
+
+#[test]
+fn a_pause_says_what_failed_and_what_follows_before_and_while_it_lasts() {
+    let mut life = Life {
+        failed: 2,
+        lost: 1,
+        ..Life::accepted(moment(1))
+    };
+    life.past.push(PastAttempt {
+        attempt: 3,
+        worker: "w".into(),
+        start_time: None,
+        end_time: None,
+        reason: "TimedOut".into(),
+        message: "over 60 s".into(),
+    });
+    let (record, pause) = (None, Duration::from_secs(3));
+    life.state = State::Saving { record, pause };
+    let before = render(&life, &about(Some(Reason::NoWorkers)));
+    life.state = State::Backoff {
+        until: Duration::from_secs(99),
+    };
+    let while_it_lasts = render(&life, &about(None));
+    assert_eq!(before, while_it_lasts, "nothing to write when it starts");
+    let first = &before.conditions[0];
+    assert_eq!(
+        (&*first.reason, before.phase),
+        ("Backoff", Some(Phase::Queued))
+    );
+    assert_eq!(
+        first.message,
+        "attempt 3 failed (TimedOut: over 60 s): attempt 4 follows after a pause"
+    );
+}
+
+#[test]
+fn what_is_being_stopped_says_why() {
+    for (why, words) in [
+        (Stop::Cancelled, "the caller cancelled"),
+        (Stop::Replaced, "a newer request"),
+        (Stop::Deadline, "its deadline has passed"),
+    ] {
+        let life = Life {
+            state: State::Running { by: holder() },
+            stop: Some(why),
+            ..Life::accepted(moment(1))
+        };
+        let status = render(&life, &about(None));
+        assert_eq!(status.phase, Some(Phase::Cancelling));
+        let message = &status.conditions[0].message;
+        assert!(message.starts_with("w was told to stop"), "{message}");
+        assert!(message.contains(words), "{message}");
+    }
+    let older = RequestStatus {
+        phase: Some(Phase::Cancelling),
+        ..RequestStatus::default()
+    };
+    let Recovered::Live(life) = recover(Some(&older), moment(0)) else {
+        panic!("it is live");
+    };
+    assert_eq!(
+        life.stop,
+        Some(Stop::Cancelled),
+        "an older status tells none"
+    );
 }

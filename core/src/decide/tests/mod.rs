@@ -101,7 +101,7 @@ fn answer(policy: Policy, event: &LifeEvent, before: &Life) -> String {
                 ("failed", before.failed, after.failed),
             ] {
                 if was != is {
-                    state.push_str(&format!(" {what}+{}", is - was));
+                    state = format!("{state} {what}+{}", is - was);
                 }
             }
             let acts: Vec<String> = acts.iter().map(short).collect();

@@ -62,7 +62,7 @@ const OPEN: [&str; 5] = [
     "Stopping w back",
 ];
 
-fn rows<'a>(open: &'a str) -> Vec<(&'a str, &'a str)> {
+fn rows(open: &str) -> Vec<(&str, &str)> {
     let open = OPEN.iter().map(|state| (*state, open));
     open.chain(STOPPED).chain(KNOWN).collect()
 }

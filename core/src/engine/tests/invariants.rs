@@ -9,11 +9,16 @@ use crate::life::{End, Life, State};
 pub(super) fn books_agree(engine: &Engine) {
     let mut offered = BTreeSet::new();
     let mut held: BTreeMap<Holder, BTreeSet<Uid>> = BTreeMap::new();
+    let mut clocks = BTreeSet::new();
     for (uid, entry) in &engine.entries {
         let Entry::Live(request) = entry else {
             continue;
         };
-        life_is_sound(uid, &request.life, engine.config.lost_max);
+        let retries = request.policy(uid, &engine.config, false).retries;
+        life_is_sound(uid, &request.life, engine.config.lost_max, retries);
+        let clock = request.life.clock_at(request.dues);
+        clocks.extend(clock.map(|at| (at, uid.clone())));
+        wakes_once(engine, uid, request);
         if let Some(since) = request.offered_since() {
             offered.insert((since, uid.clone()));
         }
@@ -24,6 +29,8 @@ pub(super) fn books_agree(engine: &Engine) {
         will_be_written(engine, uid, request);
     }
     assert_eq!(engine.offered, offered, "tickets out");
+    assert_eq!(engine.clocks.all(), &clocks, "clocks that run");
+    deletions_agree(engine);
     let mut counts: HashMap<Arc<str>, usize> = HashMap::new();
     for _ in &offered {
         *counts.entry("sign".into()).or_default() += 1;
@@ -55,14 +62,84 @@ fn is_in_line(engine: &Engine, uid: &Uid, request: &Request) {
     );
 }
 
-fn will_be_written(engine: &Engine, uid: &Uid, request: &Request) {
-    let pending = match &request.life.state {
+/// What makes it go on, when nobody says anything: exactly one thing, besides a deadline.
+fn wakes_once(engine: &Engine, uid: &Uid, request: &Request) {
+    let endpoint = engine.endpoints.get(&request.address.endpoint);
+    let taken_over = endpoint.is_some_and(|endpoint| endpoint.recovered);
+    let lease = |by: &Holder| {
+        let leases = &engine.sessions.holders;
+        leases.get(by).is_some_and(|lease| lease.held.contains(uid))
+    };
+    let held = request.life.holder().is_some_and(lease);
+    let offered = request.offered_since();
+    let ways = [
+        (
+            "the end of the take-over",
+            request.life.state == State::Recovering && !taken_over,
+        ),
+        (
+            "its turn",
+            request.life.state == State::Waiting && request.scheduled,
+        ),
+        (
+            "its ticket",
+            offered.is_some_and(|since| engine.offered.contains(&(since, uid.clone()))),
+        ),
+        ("a lease", held),
+        (
+            "a write",
+            is_pending(request) && engine.writes.is_dirty(uid),
+        ),
+        (
+            "its pause",
+            matches!(request.life.state, State::Backoff { until } if request.clock.is_some_and(|at| at <= until)),
+        ),
+        (
+            "another request",
+            matches!(request.life.state, State::Behind { .. }),
+        ),
+    ];
+    let ways: Vec<&str> = ways
+        .iter()
+        .filter(|(_, is)| *is)
+        .map(|(way, _)| *way)
+        .collect();
+    let durable = matches!(&request.life.state, State::Done(done) if done.written);
+    let wanted = usize::from(!durable);
+    assert_eq!(
+        ways.len(),
+        wanted,
+        "{uid} in {:?}: {ways:?}",
+        request.life.state
+    );
+}
+
+/// Whether something waits for its write.
+fn is_pending(request: &Request) -> bool {
+    match &request.life.state {
         State::Saving { .. } => true,
         State::Done(done) => !done.written,
         _ => false,
-    };
+    }
+}
+
+/// Each ended request with a time to live is deleted once.
+fn deletions_agree(engine: &Engine) {
+    let mut due = 0;
+    for (uid, entry) in &engine.entries {
+        if let Entry::Finished(finished) = entry
+            && let Some(at) = finished.expires_at()
+        {
+            assert!(engine.expiry.awaits(uid, at), "{uid} will never be deleted");
+            due += 1;
+        }
+    }
+    assert!(engine.expiry.len() <= due, "more to delete than there is");
+}
+
+fn will_be_written(engine: &Engine, uid: &Uid, request: &Request) {
     assert!(
-        !pending || engine.writes.is_dirty(uid),
+        !is_pending(request) || engine.writes.is_dirty(uid),
         "{uid} will never be durable"
     );
     assert!(
@@ -71,7 +148,12 @@ fn will_be_written(engine: &Engine, uid: &Uid, request: &Request) {
     );
 }
 
-fn life_is_sound(uid: &Uid, life: &Life, lost_max: u32) {
+fn life_is_sound(uid: &Uid, life: &Life, lost_max: u32, retries: u32) {
+    assert!(
+        life.failed <= retries + 1,
+        "{uid} failed {} times",
+        life.failed
+    );
     assert!(
         life.lost <= lost_max + 1,
         "{uid} was lost {} times",
@@ -108,6 +190,10 @@ fn life_is_sound(uid: &Uid, life: &Life, lost_max: u32) {
 
 /// What no event may do to a life.
 pub(super) fn lives_on(before: &Life, after: &Life, event: &Event) {
+    assert!(
+        after.failed >= before.failed && after.lost >= before.lost,
+        "{event:?}: {before:?} -> {after:?}"
+    );
     assert!(
         after.attempt() >= before.attempt(),
         "{event:?}: {before:?} -> {after:?}"

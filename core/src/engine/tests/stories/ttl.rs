@@ -218,6 +218,6 @@ fn a_finished_request_takes_few_bytes() {
     let uid = text(&"3f8b6a52-7f0d-4c55-9a1e-0c8f5a3b7d10".into());
     let names = text(&address.cluster) + text(&address.namespace) + text(&address.name);
     let place = size_of::<(Uid, Entry)>() * 8 / 7 + size_of::<(Duration, Uid)>() * 3 / 2;
-    let all = uid + names + place + request::EXPIRES;
+    let all = uid + names + place + finished::EXPIRES;
     assert!(all <= 400, "{all}");
 }

@@ -1,5 +1,6 @@
 //! Random events, sensible or not, in any order.
 
+mod api;
 mod ops;
 mod trace;
 
@@ -15,9 +16,12 @@ proptest! {
 
     #[test]
     fn whatever_happens_the_books_agree_and_an_end_is_the_end(
-        settled_first in any::<bool>(), ops in prop::collection::vec(op(), 1..120),
+        settled_first in any::<bool>(), handed_over in any::<bool>(), ops in prop::collection::vec(op(), 1..120),
     ) {
         let mut trace = Trace::new(settled_first);
+        if handed_over {
+            trace.run(Op::HandedOver);
+        }
         for op in ops {
             trace.run(op);
         }
@@ -25,7 +29,7 @@ proptest! {
 
     #[test]
     fn a_foreign_fence_changes_nothing(
-        ops in prop::collection::vec(op(), 1..60), uid in 0..3usize, how in 0..4u8, other in 1..4u32,
+        ops in prop::collection::vec(op(), 1..60), uid in 0..3usize, how in 0..5u8, other in 1..4u32,
     ) {
         let mut trace = Trace::new(true);
         for op in ops {
@@ -45,5 +49,17 @@ proptest! {
             prop_assert_eq!(trace.life(&id.uid), Some(before));
             prop_assert_eq!(sent(&effects, session), vec![ToWorker::Stale(id)]);
         }
+    }
+
+    #[test]
+    fn with_time_alone_every_request_ends(
+        settled_first in any::<bool>(), ops in prop::collection::vec(op(), 0..60),
+    ) {
+        let mut trace = Trace::new(settled_first);
+        for op in ops {
+            trace.run(op);
+        }
+        let wakes = trace.time_alone();
+        prop_assert!(wakes < 300, "{wakes} wake-ups");
     }
 }

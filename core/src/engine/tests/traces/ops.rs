@@ -51,6 +51,14 @@ pub(super) enum Op {
         attempt: u32,
     },
     BrokerUp,
+    ForeignCount {
+        uid: usize,
+        lost: bool,
+    },
+    Deleted {
+        gone: bool,
+    },
+    HandedOver,
     Wait {
         seconds: u64,
     },
@@ -68,7 +76,7 @@ fn report() -> impl Strategy<Value = Report> {
     prop_oneof![
         3 => Just(Report::Claim),
         1 => (0..100u32).prop_map(Report::Progress),
-        2 => (0..4u8).prop_map(Report::Outcome),
+        2 => (0..5u8).prop_map(Report::Outcome),
     ]
 }
 
@@ -95,6 +103,8 @@ pub(super) fn op() -> impl Strategy<Value = Op> {
             .prop_map(|(uid, attempt, ok)| Op::ParamsRead { uid, attempt, ok }),
         1 => (uid(), attempt()).prop_map(|(uid, attempt)| Op::Unplaced { uid, attempt }),
         1 => Just(Op::BrokerUp),
+        1 => (uid(), b()).prop_map(|(uid, lost)| Op::ForeignCount { uid, lost }),
+        1 => b().prop_map(|gone| Op::Deleted { gone }),
         5 => prop_oneof![3 => 0..3u64, 1 => 10..60u64].prop_map(|seconds| Op::Wait { seconds }),
     ]
 }

@@ -10,20 +10,23 @@ use crate::{
     api::Progress,
     life::{FailureClass, Life, Outcome},
     reason::Reason,
-    status,
 };
 
-const UIDS: [&str; 3] = ["a", "bb", "ccc"];
+pub(super) const UIDS: [&str; 3] = ["a", "bb", "ccc"];
+
+pub(super) const RETRIES: u32 = 1;
 
 /// An engine, what the API holds, and the writes on their way.
 pub(super) struct Trace {
-    engine: Engine,
-    now: Duration,
-    api: HashMap<Uid, (u64, bool, Option<RequestStatus>)>,
-    writes: Vec<Write>,
+    pub(super) engine: Engine,
+    pub(super) now: Duration,
+    pub(super) api: HashMap<Uid, (u64, bool, Option<RequestStatus>)>,
+    pub(super) writes: Vec<Write>,
+    /// Deletions that were asked for.
+    pub(super) deletions: Vec<Uid>,
     /// Every end that was ever sent to the API by this engine.
-    ends: HashMap<Uid, RequestStatus>,
-    gone: HashSet<Uid>,
+    pub(super) ends: HashMap<Uid, RequestStatus>,
+    pub(super) gone: HashSet<Uid>,
     sessions: [Option<SessionId>; 2],
     next: u64,
 }
@@ -45,6 +48,7 @@ impl Trace {
                 .map(|uid| (Uid::new(uid), (1, false, None)))
                 .collect(),
             writes: vec![],
+            deletions: vec![],
             ends: HashMap::new(),
             gone: HashSet::new(),
             sessions: [None, None],
@@ -56,9 +60,16 @@ impl Trace {
         self.engine.live(uid).map(|request| request.life.clone())
     }
 
-    fn observation(&self, uid: &Uid) -> Observation {
+    /// One has a deadline, one a queue clock too, one a time to live; all retry once.
+    pub(super) fn observation(&self, uid: &Uid) -> Observation {
         let (version, cancel, status) = &self.api[uid];
-        shown(uid, *version, *cancel, status.clone())
+        let mut observation = shown(uid, *version, *cancel, status.clone());
+        let spec = observation.spec.as_mut().expect("it can be read");
+        spec.retries = Some(RETRIES);
+        spec.deadline_seconds = Some(120);
+        spec.queue_timeout_seconds = (*uid.0 == *"bb").then_some(20);
+        spec.ttl_seconds_after_finished = (*uid.0 == *"ccc").then_some(15);
+        observation
     }
 
     pub(super) fn id(&self, uid: usize, attempt: u32) -> AttemptId {
@@ -78,9 +89,13 @@ impl Trace {
         let happened = event.clone();
         let effects = self.engine.step(event, at(self.now));
         for effect in &effects {
-            if let Effect::Write(write) = effect {
-                self.check_write(write);
-                self.writes.push((**write).clone());
+            match effect {
+                Effect::Write(write) => {
+                    self.check_write(write);
+                    self.writes.push((**write).clone());
+                }
+                Effect::Delete { uid, .. } => self.check_deletion(uid),
+                _ => {}
             }
         }
         invariants::books_agree(&self.engine);
@@ -92,27 +107,11 @@ impl Trace {
         effects
     }
 
-    /// One end, and the same one however often it is written.
-    fn check_write(&mut self, write: &Write) {
-        let under_way = self.writes.iter().any(|other| other.uid == write.uid);
-        assert!(!under_way, "two writes of {} at once", write.uid);
-        if let Some(end) = self
-            .ends
-            .get(&write.uid)
-            .filter(|_| !self.gone.contains(&write.uid))
-        {
-            assert_eq!(&write.status, end, "another end");
-        }
-        if status::has_ended(&write.status) {
-            self.ends.insert(write.uid.clone(), write.status.clone());
-        }
-    }
-
     pub(super) fn run(&mut self, op: Op) {
         match op {
             Op::Observe { uid, cancel } => self.observe(&Uid::new(UIDS[uid]), cancel),
             Op::ForeignEnd { uid } => self.foreign_end(&Uid::new(UIDS[uid])),
-            Op::Gone { uid } => self.gone(Uid::new(UIDS[uid])),
+            Op::Gone { uid } => self.gone(&Uid::new(UIDS[uid])),
             Op::Relist { present } => self.relist(present),
             Op::Slice { there } => {
                 self.step(Event::Endpoints(if there { vec![url()] } else { vec![] }));
@@ -125,6 +124,9 @@ impl Trace {
             Op::Close { worker } => self.close(worker),
             Op::Beat { worker, honest } => self.beat(worker, honest),
             Op::Answer { how } => self.answer(how),
+            Op::ForeignCount { uid, lost } => self.foreign_count(&Uid::new(UIDS[uid]), lost),
+            Op::Deleted { gone } => self.deleted(gone),
+            Op::HandedOver => drop(self.step(Event::HandedOver)),
             Op::ParamsRead { uid, attempt, ok } => {
                 let id = self.id(uid, attempt);
                 self.step(Event::ParamsRead(id, ok.then(|| "{}".into())));
@@ -147,12 +149,12 @@ impl Trace {
         }
     }
 
-    fn gone(&mut self, uid: Uid) {
+    fn gone(&mut self, uid: &Uid) {
         self.gone.insert(uid.clone());
-        self.step(gone(&uid));
+        self.step(gone(uid));
     }
 
-    fn close(&mut self, worker: usize) {
+    pub(super) fn close(&mut self, worker: usize) {
         if let Some(session) = self.sessions[worker].take() {
             self.step(Event::SessionClosed(session));
         }
@@ -178,7 +180,7 @@ impl Trace {
     }
 
     /// The caller may have cancelled. Observed twice is once.
-    fn observe(&mut self, uid: &Uid, cancel: bool) {
+    pub(super) fn observe(&mut self, uid: &Uid, cancel: bool) {
         self.api.get_mut(uid).unwrap().1 |= cancel;
         self.step(Event::Observed(Box::new(self.observation(uid))));
         let once = self.life(uid);
@@ -188,32 +190,6 @@ impl Trace {
             .iter()
             .all(|effect| matches!(effect, Effect::Measure(_)));
         assert!(quiet, "observed twice: {effects:?}");
-    }
-
-    fn foreign_end(&mut self, uid: &Uid) {
-        let known = self.api.get_mut(uid).unwrap();
-        if !known.2.as_ref().is_some_and(status::has_ended) {
-            let phase = Some(crate::api::Phase::Failed);
-            let end = RequestStatus {
-                phase,
-                ..RequestStatus::default()
-            };
-            (known.0, known.2) = (known.0 + 1, Some(end));
-        }
-        self.observe(uid, false);
-    }
-
-    fn relist(&mut self, present: [bool; 3]) {
-        self.step(Event::Endpoints(vec![url()]));
-        self.step(Event::ListStarted(url()));
-        for (uid, present) in UIDS.iter().zip(present) {
-            if present {
-                self.step(Event::Observed(Box::new(self.observation(&Uid::new(uid)))));
-            } else {
-                self.gone.insert(Uid::new(uid));
-            }
-        }
-        self.step(Event::Listed(url()));
     }
 
     fn hello(&mut self, worker: usize, runs: [bool; 3], ended: bool) {
@@ -257,29 +233,6 @@ impl Trace {
         let open = self.engine.sessions.open.contains_key(&session);
         assert_eq!(answers.contains(&ToWorker::HeartbeatAck(7)), open);
     }
-
-    /// The oldest write is answered: mostly well, landed or not.
-    fn answer(&mut self, how: u8) {
-        if self.writes.is_empty() {
-            return;
-        }
-        let write = self.writes.remove(0);
-        let known = self.api.get_mut(&write.uid).unwrap();
-        let current = known.0.to_string() == write.resource_version;
-        if current && how < 6 {
-            assert!(
-                !known.2.as_ref().is_some_and(status::has_ended),
-                "an end is written over"
-            );
-            (known.0, known.2) = (known.0 + 1, Some(write.status));
-        }
-        let result = match how {
-            0..5 if current => WriteResult::Ok(known.0.to_string()),
-            0..5 => WriteResult::Conflict(Box::new(self.observation(&write.uid))),
-            _ => WriteResult::Retry,
-        };
-        self.step(Event::Written(write.uid, result));
-    }
 }
 
 pub(super) fn outcome(how: u8) -> Outcome {
@@ -289,8 +242,12 @@ pub(super) fn outcome(how: u8) -> Outcome {
             result: None,
             artifacts: vec![],
         },
-        1 => Outcome::Failed {
-            class: FailureClass::Permanent,
+        1 | 4 => Outcome::Failed {
+            class: if how == 1 {
+                FailureClass::Permanent
+            } else {
+                FailureClass::Retryable
+            },
             reason,
             message,
         },
