@@ -3,7 +3,7 @@
 use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use crate::{
-    api::{OnConflict, PARAMS_MAX_BYTES, Priority, RequestSpec},
+    api::{OnConflict, PARAMS_MAX_BYTES, RequestSpec},
     flow::Flow,
     reason::Reason,
 };
@@ -164,10 +164,6 @@ impl ClockLimits {
 /// never ignored.
 fn not_honoured(spec: &RequestSpec) -> Option<&'static str> {
     let fields = [
-        (
-            "priority",
-            spec.priority.unwrap_or_default() != Priority::Normal,
-        ),
         ("idempotencyKey", spec.idempotency_key.is_some()),
         (
             "onConflict",
@@ -183,6 +179,7 @@ fn not_honoured(spec: &RequestSpec) -> Option<&'static str> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::api::Priority;
 
     fn catalogue() -> Catalogue {
         let sign = ServiceLimits {
@@ -224,8 +221,7 @@ mod tests {
     #[test]
     fn a_field_that_is_not_honoured_is_named_and_its_default_is_fine() {
         type Change = fn(&mut RequestSpec);
-        let cases: [(&str, Change); 3] = [
-            ("priority", |s| s.priority = Some(Priority::High)),
+        let cases: [(&str, Change); 2] = [
             ("idempotencyKey", |s| s.idempotency_key = Some("k".into())),
             ("onConflict", |s| s.on_conflict = Some(OnConflict::Reject)),
         ];
@@ -235,7 +231,7 @@ mod tests {
             assert!(error.message.contains(field), "{}", error.message);
         }
         let defaults = spec(|s| {
-            s.priority = Some(Priority::Normal);
+            s.priority = Some(Priority::High);
             s.on_conflict = Some(OnConflict::Attach);
             s.retries = Some(0);
         });

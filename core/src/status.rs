@@ -270,6 +270,7 @@ impl Summary {
 fn waiting_message(reason: Reason) -> &'static str {
     match reason {
         Reason::NoWorkers => "no worker of this service is connected",
+        Reason::Paused => "paused by the operator",
         Reason::ServiceMissing => "the service is not configured any more",
         _ => "waiting for a worker",
     }

@@ -16,9 +16,10 @@ pub(super) fn offer(life: &mut Life, now: Now) -> Step {
     }
 }
 
-pub(super) fn unplaced(life: &mut Life, policy: Policy) -> Step {
+/// Its ticket is spent or worth nothing.
+pub(super) fn back(life: &mut Life, policy: Policy, enqueue: Act) -> Step {
     match life.state {
-        State::Offered { .. } => Ok(wait(life, policy, Act::EnqueueLater)),
+        State::Offered { .. } => Ok(wait(life, policy, enqueue)),
         _ => Err(Ignored("not_offered")),
     }
 }

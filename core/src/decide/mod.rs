@@ -65,7 +65,8 @@ type Step = Result<Vec<Act>, Ignored>;
 pub fn decide(life: &mut Life, event: LifeEvent, policy: Policy, now: Now) -> Step {
     match event {
         LifeEvent::Offer => claim::offer(life, now),
-        LifeEvent::Unplaced => claim::unplaced(life, policy),
+        LifeEvent::Unplaced => claim::back(life, policy, Act::EnqueueLater),
+        LifeEvent::Withdrawn => claim::back(life, policy, Act::Enqueue),
         LifeEvent::Unclaimed => claim::unclaimed(life, now),
         LifeEvent::Claimed {
             by,

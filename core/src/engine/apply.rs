@@ -1,17 +1,14 @@
 //! Gives an event to a request's life and carries out what it decides.
 
-use std::{sync::Arc, time::Duration};
+use std::time::Duration;
 
-use super::{Effect, Engine, Entry, Measure, Request, ToWorker};
+use super::{Effect, Engine, Entry, Measure, ToWorker};
 use crate::{
     decide::decide,
     ids::{AttemptId, Holder, Now, Uid},
     life::{Act, LifeEvent, State},
     writes::Urgency,
 };
-
-/// How long a request whose ticket was spent in vain waits before it is offered again.
-const OFFER_AGAIN: Duration = Duration::from_secs(1);
 
 // === impl Engine ===
 
@@ -39,37 +36,26 @@ impl Engine {
         if !was_done {
             self.effects.extend(request.finished().map(Effect::Measure));
         }
-        let (service, is_offered) = (request.service.clone(), request.offered_since());
+        let is_offered = request.offered_since();
         self.sessions
             .track(uid, was_held.as_ref(), request.life.holder());
-        self.track_offer(uid, &service, was_offered, is_offered);
+        self.track_offer(uid, was_offered, is_offered);
         self.track_clock(uid);
+        self.keep_place(uid);
         for act in acts {
             self.act(uid, act, now);
         }
     }
 
-    fn track_offer(
-        &mut self,
-        uid: &Uid,
-        service: &Arc<str>,
-        was: Option<Duration>,
-        is: Option<Duration>,
-    ) {
+    fn track_offer(&mut self, uid: &Uid, was: Option<Duration>, is: Option<Duration>) {
         if was == is {
             return;
         }
-        let count = self.offered_count.entry(service.clone()).or_default();
         if let Some(since) = was {
             self.offered.remove(&(since, uid.clone()));
-            *count -= 1;
         }
         if let Some(since) = is {
             self.offered.insert((since, uid.clone()));
-            *count += 1;
-        }
-        if *count == 0 {
-            self.offered_count.remove(service);
         }
     }
 
@@ -79,8 +65,8 @@ impl Engine {
         };
         let (id, address) = (request.id(uid), request.address.clone());
         match act {
-            Act::Enqueue => self.enqueue(uid, false, now),
-            Act::EnqueueLater => self.enqueue(uid, true, now),
+            Act::Enqueue => self.enqueue(uid),
+            Act::EnqueueLater => self.enqueue_later(uid, now),
             Act::Publish => {
                 let service = request.service.clone();
                 self.effects.push(Effect::Publish {
@@ -131,40 +117,11 @@ impl Engine {
         self.writes.forget(uid);
         self.clocks.set(uid, request.clock, None);
         self.sessions.track(uid, request.life.holder(), None);
-        self.track_offer(uid, &request.service, request.offered_since(), None);
+        self.track_offer(uid, request.offered_since(), None);
+        self.schedule.remove(uid);
     }
 
-    /// Its turn will come, once.
-    fn enqueue(&mut self, uid: &Uid, later: bool, now: Now) {
-        let Some(Entry::Live(request)) = self.entries.get_mut(uid) else {
-            return;
-        };
-        if std::mem::replace(&mut request.scheduled, true) {
-            return;
-        }
-        if later {
-            self.delayed.insert((now.mono + OFFER_AGAIN, uid.clone()));
-        } else {
-            self.schedule
-                .push(&request.service, &request.address.cluster, uid.clone());
-        }
-    }
-
-    /// The place it had in a line is used up. Returns the request when it still waits.
-    pub(super) fn leaves_line(&mut self, uid: &Uid) -> Option<&mut Request> {
-        let request = self.live_mut(uid)?;
-        request.scheduled = false;
-        (request.life.state == State::Waiting).then_some(request)
-    }
-
-    /// From another line into the schedule.
-    pub(super) fn line_up(&mut self, uid: &Uid, now: Now) {
-        if self.leaves_line(uid).is_some() {
-            self.enqueue(uid, false, now);
-        }
-    }
-
-    fn dirty(&mut self, uid: &Uid, urgency: Urgency, now: Now) {
+    pub(super) fn dirty(&mut self, uid: &Uid, urgency: Urgency, now: Now) {
         if let Some(Entry::Live(request)) = self.entries.get_mut(uid) {
             request.revision += 1;
             self.writes

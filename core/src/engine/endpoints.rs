@@ -56,7 +56,7 @@ impl Engine {
             self.apply(&uid, LifeEvent::Gone, now);
         }
         for uid in parked {
-            self.line_up(&uid, now);
+            self.line_up(&uid);
         }
         self.judge_greetings(now);
         if self.leader.handed_over {
@@ -139,7 +139,7 @@ impl Engine {
             }
             // Those that live elsewhere by now.
             for uid in parked {
-                self.line_up(&uid, now);
+                self.line_up(&uid);
             }
         }
     }

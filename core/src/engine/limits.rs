@@ -34,7 +34,33 @@ impl Engine {
         if known {
             return Ok(self.recovered_limits(spec, observation.status.as_ref()));
         }
-        admit::admit(spec, observation.params.len(), &self.config.catalogue)
+        let bytes = observation.params.len();
+        let limits = admit::admit(spec, bytes, &self.config.catalogue)?;
+        if let Err(why) = &observation.flow_key {
+            let message = format!("spec.params give no concurrency key: {why}");
+            return Err(Rejection {
+                reason: Reason::InvalidRequest,
+                message,
+            });
+        }
+        self.may_wait(observation)?;
+        Ok(limits)
+    }
+
+    fn may_wait(&self, observation: &Observation) -> Result<(), Rejection> {
+        let (tenant, params) = (&observation.address.cluster, &observation.params);
+        if self.schedule.may_wait(tenant, params.bytes()) {
+            return Ok(());
+        }
+        let limits = self.config.tenants;
+        Err(Rejection {
+            reason: Reason::TooManyWaiting,
+            message: format!(
+                "at most {} requests with {} bytes of parameters of one workspace may wait: \
+                 create it again when some have ended",
+                limits.waiting, limits.waiting_bytes
+            ),
+        })
     }
 
     /// What the status tells was decided when the request was accepted; an older status tells less.

@@ -2,8 +2,9 @@
 //!
 //! The shell feeds [`Event`]s in order and carries out the [`Effect`]s of each step; the engine never
 //! waits for one. `endpoints` and `requests` keep what the API shows, `greetings` and `reports` what
-//! the workers say; `apply` carries out what a life decides, `clocks` and `expiry` what time brings, and
-//! `pump` starts what can be started after every event.
+//! the workers say; `apply` carries out what a life decides, `clocks` and `expiry` what time brings;
+//! `line` keeps each request's place in the schedule, and `pump` starts what can be started after every
+//! event.
 
 mod apply;
 mod clocks;
@@ -14,7 +15,9 @@ mod greetings;
 mod io;
 mod leader;
 mod limits;
+mod line;
 mod pump;
+mod reconfigure;
 mod reports;
 mod request;
 mod requests;
@@ -59,9 +62,7 @@ pub struct Engine {
     schedule: Schedule,
     /// Tickets out, oldest first.
     offered: BTreeSet<(Duration, Uid)>,
-    /// Tickets out, per service.
-    offered_count: HashMap<Arc<str>, usize>,
-    /// Waiting requests that join the schedule later.
+    /// Waiting requests that get in line later; one that is there already, or waits no more, is skipped.
     delayed: BTreeSet<(Duration, Uid)>,
     clocks: Clocks,
     expiry: Expiry,
@@ -81,7 +82,7 @@ impl Engine {
     /// lists, since an earlier one may have granted it already.
     #[must_use]
     pub fn new(config: Config, now: Now) -> Self {
-        Self {
+        let mut engine = Self {
             takeover_until: now.mono + config.own_lease(),
             writes: Writes::new(config.pace),
             config,
@@ -91,7 +92,6 @@ impl Engine {
             sessions: Sessions::default(),
             schedule: Schedule::default(),
             offered: BTreeSet::new(),
-            offered_count: HashMap::new(),
             delayed: BTreeSet::new(),
             clocks: Clocks::default(),
             expiry: Expiry::default(),
@@ -99,7 +99,9 @@ impl Engine {
             ghosts: BTreeSet::new(),
             draining: false,
             effects: Vec::new(),
-        }
+        };
+        engine.configure(now.mono);
+        engine
     }
 
     /// Handles one event.
@@ -132,7 +134,7 @@ impl Engine {
             Event::Deleted(uid, result) => self.deleted(&uid, result, now),
             Event::HandedOver => self.leader.handed_over = true,
             Event::StatusRead(..) => {}
-            Event::Reconfigured(new) => self.config.catalogue = new.catalogue,
+            Event::Reconfigured(new) => self.reconfigured(*new, now),
             Event::BrokerUp => self.publish_all_again(now),
             Event::Written(uid, result) => self.written(&uid, result, now),
             Event::Wake => self.wake(now),

@@ -7,7 +7,6 @@ use super::{Effect, Engine, Write};
 use crate::{
     ids::{Now, Uid},
     life::LifeEvent,
-    reason::Reason,
     status,
 };
 
@@ -38,7 +37,8 @@ impl Engine {
         let (takeover, dropped) = (self.takeover_at(), self.drop_at());
         let (lease, write) = (self.sessions.wake_at(), self.writes.wake_at(now));
         let (clock, expiry, leader) = (self.clocks.first(), self.expiry_at(now), self.lease_at());
-        let own = [takeover, delayed, unclaimed, dropped, clock];
+        let turn = self.schedule.wake_at(now).filter(|_| !self.draining);
+        let own = [takeover, delayed, unclaimed, dropped, clock, turn];
         let all = own.into_iter().chain([lease, write, expiry, leader]);
         all.flatten().min()
     }
@@ -56,48 +56,9 @@ impl Engine {
             .filter(|(due, _)| *due <= now.mono)
         {
             self.delayed.remove(&(due, uid.clone()));
-            self.line_up(&uid, now);
+            self.line_up(&uid);
         }
         self.publish_unclaimed_again(now);
-    }
-
-    fn publish_tickets(&mut self, now: Now) {
-        for service in self.schedule.services() {
-            if !self.config.catalogue.contains_key(&service) {
-                continue;
-            }
-            let window = self.config.window.max(self.sessions.slots_for(&service));
-            while self
-                .offered_count
-                .get(&service)
-                .copied()
-                .unwrap_or_default()
-                < window
-            {
-                let Some(uid) = self.schedule.pop(&service) else {
-                    break;
-                };
-                self.offer(&uid, now);
-            }
-        }
-    }
-
-    fn offer(&mut self, uid: &Uid, now: Now) {
-        let Some(request) = self.leaves_line(uid) else {
-            return;
-        };
-        let url = request.address.endpoint.clone();
-        match self
-            .endpoints
-            .get_mut(&url)
-            .filter(|endpoint| endpoint.suspect)
-        {
-            Some(endpoint) => {
-                endpoint.parked.push(uid.clone());
-                self.live_mut(uid).expect("looked up above").scheduled = true;
-            }
-            None => self.apply(uid, LifeEvent::Offer, now),
-        }
     }
 
     /// After a reconnect any ticket may have been lost.
@@ -127,7 +88,7 @@ impl Engine {
         let stopped = |url: &str| endpoints.get(url).is_some_and(|endpoint| endpoint.suspect);
         let started: Vec<_> = std::iter::from_fn(|| self.writes.start(now.mono, stopped)).collect();
         for (uid, urgency) in started {
-            let waiting_for = self.live(&uid).and_then(|r| self.waiting_for(&r.service));
+            let waiting_for = self.live(&uid).and_then(|r| self.waiting_for(r));
             let request = self.live_mut(&uid).expect("what is dirty is live");
             request.writing = request.revision;
             let status = request.wanted_status(waiting_for);
@@ -146,17 +107,6 @@ impl Engine {
                 news,
             };
             self.effects.push(Effect::Write(Box::new(write)));
-        }
-    }
-
-    /// Why a waiting request of that service waits, when not for its turn.
-    fn waiting_for(&self, service: &str) -> Option<Reason> {
-        if !self.config.catalogue.contains_key(service) {
-            Some(Reason::ServiceMissing)
-        } else if !self.sessions.any_for(service) {
-            Some(Reason::NoWorkers)
-        } else {
-            None
         }
     }
 }

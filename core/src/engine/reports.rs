@@ -20,6 +20,10 @@ impl Engine {
             self.refuse(id, attempt, why);
             return self.unplaced(attempt, now);
         }
+        if let Err(why) = self.may_start(attempt, now) {
+            self.refuse(id, attempt, why.as_str());
+            return self.apply(&attempt.uid, LifeEvent::Withdrawn, now);
+        }
         let event = LifeEvent::Claimed {
             by,
             attempt: attempt.attempt,

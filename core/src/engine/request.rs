@@ -8,11 +8,12 @@ use super::{
 };
 use crate::{
     admit::Limits,
-    api::{Phase, RequestStatus},
+    api::{Phase, Priority, RequestStatus},
     decide::{Backoff, Policy},
     ids::{Address, AttemptId, Now, Uid},
     life::{Dues, End, Life, State},
     reason::Reason,
+    schedule::Ask,
     status::{self, About},
 };
 
@@ -46,8 +47,9 @@ pub(super) struct Request {
     pub(super) life: Life,
     /// An earlier watcher may have granted it.
     pub(super) inherited: bool,
-    /// It is in the schedule, or will join it. One that stopped waiting stays there until its turn.
-    pub(super) scheduled: bool,
+    priority: Priority,
+    /// What of its service it needs for itself.
+    flow_key: Option<Arc<str>>,
     /// Rises with each change that a status shows.
     pub(super) revision: u64,
     /// The revision that the newest write shows; 0 before the first.
@@ -126,7 +128,8 @@ impl Request {
             clock: None,
             life,
             inherited: false,
-            scheduled: false,
+            priority: spec.priority.unwrap_or_default(),
+            flow_key: found.flow_key.unwrap_or_default(),
             revision: 0,
             writing: 0,
             list,
@@ -154,6 +157,17 @@ impl Request {
         self.resource_version
             .clone_from(&observation.resource_version);
         self.shown.clone_from(&observation.status);
+    }
+
+    /// What it wants of the schedule.
+    pub(super) fn ask(&self) -> Ask {
+        Ask {
+            service: self.service.clone(),
+            tenant: self.address.cluster.clone(),
+            priority: self.priority,
+            key: self.flow_key.clone(),
+            bytes: self.params.bytes(),
+        }
     }
 
     /// The attempt that is under way or next.

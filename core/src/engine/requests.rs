@@ -167,6 +167,7 @@ impl Engine {
         };
         if request.inherited {
             request.life.state = State::Recovering;
+            self.keep_place(uid);
         } else if known {
             // Live in the API, unknown here, and the take-over is over: nobody holds it.
             self.apply(uid, LifeEvent::TakeoverEnded, now);
@@ -261,6 +262,11 @@ impl Params {
             Self::Inline(text) => text.len(),
             Self::Large(bytes) => *bytes,
         }
+    }
+
+    /// The same, for the schedule.
+    pub(super) fn bytes(&self) -> u32 {
+        u32::try_from(self.len()).unwrap_or(u32::MAX)
     }
 
     /// Whether there is no text at all; even no parameters are `{}`.

@@ -1,9 +1,12 @@
 //! Numbers for metrics.
 
-use std::collections::HashMap;
+use std::{
+    collections::{BTreeMap, HashMap},
+    sync::Arc,
+};
 
 use super::{Engine, Entry};
-use crate::api::Phase;
+use crate::{api::Phase, schedule::Counts};
 
 /// Numbers for metrics, computed from the state.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -24,6 +27,12 @@ pub struct Snapshot {
     pub backlog: usize,
     /// Every endpoint of the slice was listed.
     pub listed: bool,
+    /// What waits and runs of each service.
+    pub services: BTreeMap<Arc<str>, Counts>,
+    /// Tenants that have any of these.
+    pub tenants: usize,
+    /// The parameters of all that waits, bytes.
+    pub waiting_bytes: u64,
 }
 
 // === impl Engine ===
@@ -40,6 +49,13 @@ impl Engine {
                 .count(),
             backlog: self.writes.backlog(),
             listed: self.all_listed(),
+            services: self
+                .schedule
+                .counts()
+                .map(|(name, counts)| (name.clone(), counts))
+                .collect(),
+            tenants: self.schedule.tenants(),
+            waiting_bytes: self.schedule.waiting_bytes(),
             ..Snapshot::default()
         };
         self.sessions.count_into(&mut snapshot);

@@ -13,6 +13,8 @@ pub enum LifeEvent {
     Offer,
     /// The ticket could not be placed, or was spent on a claim that was refused.
     Unplaced,
+    /// It may not start now after all: its ticket is worth nothing.
+    Withdrawn,
     /// Nobody claims, so the ticket may be lost.
     Unclaimed,
     /// A worker bids for an attempt.

@@ -26,6 +26,12 @@ fn a_spent_ticket_is_followed_by_another_one_later() {
 }
 
 #[test]
+fn a_ticket_that_may_not_be_claimed_now_is_worth_nothing() {
+    let rows = [("Offered", "Waiting: Enqueue")];
+    check(&LifeEvent::Withdrawn, &rows, "ignored: not_offered");
+}
+
+#[test]
 fn a_ticket_that_nobody_claims_is_published_again() {
     let rows = [("Offered", "Offered: Publish")];
     check(&LifeEvent::Unclaimed, &rows, "ignored: not_offered");

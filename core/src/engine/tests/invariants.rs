@@ -1,7 +1,5 @@
 //! What holds after every step, whatever happened.
 
-use std::collections::HashMap;
-
 use super::*;
 use crate::life::{End, Life, State};
 
@@ -31,11 +29,7 @@ pub(super) fn books_agree(engine: &Engine) {
     assert_eq!(engine.offered, offered, "tickets out");
     assert_eq!(engine.clocks.all(), &clocks, "clocks that run");
     deletions_agree(engine);
-    let mut counts: HashMap<Arc<str>, usize> = HashMap::new();
-    for _ in &offered {
-        *counts.entry("sign".into()).or_default() += 1;
-    }
-    assert_eq!(engine.offered_count, counts, "the window");
+    engine.schedule.audit();
     let leases = engine.sessions.holders.iter();
     let books: BTreeMap<Holder, BTreeSet<Uid>> = leases
         .map(|(holder, lease)| (holder.clone(), lease.held.clone()))
@@ -44,22 +38,25 @@ pub(super) fn books_agree(engine: &Engine) {
     assert_eq!(books, held, "who holds what, and has a lease for it");
 }
 
+/// Its place in the schedule is what its state calls for.
 fn is_in_line(engine: &Engine, uid: &Uid, request: &Request) {
-    let parked: Vec<&Uid> = engine.endpoints.values().flat_map(|e| &e.parked).collect();
-    let lines = usize::from(engine.schedule.contains(uid))
-        + engine
-            .delayed
-            .iter()
-            .filter(|(_, delayed)| delayed == uid)
-            .count()
-        + parked.iter().filter(|parked| **parked == uid).count();
-    // One that was forgotten and came back may find its old place still there.
-    assert!(lines > 0 || !request.scheduled, "{uid} is in no line");
-    let waits = request.life.state == State::Waiting;
+    let (schedule, state) = (&engine.schedule, &request.life.state);
     assert!(
-        request.scheduled || !waits,
-        "{uid} waits in no line: nobody will ever offer it"
+        *state == State::Waiting || !schedule.is_in_line(uid),
+        "{uid} is in line and does not wait"
     );
+    let offered = matches!(state, State::Offered { .. });
+    assert_eq!(schedule.is_offered(uid), offered, "{uid}");
+    let held = request.life.holder().is_some()
+        || (*state == State::Recovering && request.life.worker.is_some());
+    assert_eq!(schedule.is_held(uid), held, "{uid}");
+}
+
+/// One of the lines has it.
+fn will_be_in_line(engine: &Engine, uid: &Uid) -> bool {
+    let parked = engine.endpoints.values().flat_map(|e| &e.parked);
+    let delayed = engine.delayed.iter().map(|(_, delayed)| delayed);
+    engine.schedule.is_in_line(uid) || delayed.chain(parked).any(|other| other == uid)
 }
 
 /// What makes it go on, when nobody says anything: exactly one thing, besides a deadline.
@@ -79,7 +76,7 @@ fn wakes_once(engine: &Engine, uid: &Uid, request: &Request) {
         ),
         (
             "its turn",
-            request.life.state == State::Waiting && request.scheduled,
+            request.life.state == State::Waiting && will_be_in_line(engine, uid),
         ),
         (
             "its ticket",
