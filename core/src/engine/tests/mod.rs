@@ -1,6 +1,7 @@
 //! The engine as a whole: what holds after any events, and in a simulated world full of faults.
 
 mod invariants;
+mod limits;
 mod sim;
 mod stories;
 mod traces;

@@ -6,6 +6,7 @@ mod clocks;
 mod handover;
 mod leases;
 mod retries;
+mod schedule;
 mod takeover;
 mod ttl;
 
