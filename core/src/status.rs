@@ -116,7 +116,10 @@ pub fn recover(status: Option<&RequestStatus>, now: Moment) -> Recovered {
         failed: status.failed,
         lost: status.lost,
         stop: (phase == Phase::Cancelling).then(|| words::why_stopped(status)),
-        first_started: status.first_start_time.map(Moment::told),
+        first_started: status
+            .first_start_time
+            .or(status.start_time)
+            .map(Moment::told),
         queued: status.queued_time.map_or(now, Moment::told),
         started: status.start_time.filter(|_| held).map(Moment::told),
         worker: status.worker.as_deref().filter(|_| held).map(Into::into),

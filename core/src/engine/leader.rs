@@ -12,7 +12,8 @@ use crate::{
 /// What is known of leading.
 #[derive(Debug)]
 pub(super) struct Leader {
-    /// When this watcher started, by the wall clock: what was created later is new for certain.
+    /// What was created later is new for certain: the start of this watcher by its own clock, or the
+    /// newest that its first lists had, where the API's clock is ahead of it.
     started: jiff::Timestamp,
     /// The watcher before this one wrote everything that it had granted.
     pub(super) handed_over: bool,
@@ -31,6 +32,11 @@ impl Leader {
             until: None,
             stepped_down: false,
         }
+    }
+
+    /// A first list has it.
+    pub(super) fn found_at_start(&mut self, found: &Observation) {
+        self.started = self.started.max(found.created.unwrap_or(self.started));
     }
 
     /// Whether it may have been there when the watcher before this one was. Times of objects have no

@@ -132,6 +132,14 @@ impl Engine {
             Ok(limits) => *limits,
             Err(_) => self.rejected_limits(&observation),
         };
+        let url = &observation.address.endpoint;
+        if self
+            .endpoints
+            .get(url)
+            .is_none_or(|endpoint| !endpoint.listed)
+        {
+            self.leader.found_at_start(&observation);
+        }
         let older = self.leader.may_have_missed(&observation);
         let dues = dues(&limits, &life, now);
         let mut request = Request::new(observation, life, limits, list);

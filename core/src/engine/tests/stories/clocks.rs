@@ -135,16 +135,24 @@ fn the_service_sets_and_limits_the_clocks_and_the_status_tells_them() {
 
 #[test]
 fn a_worker_hears_how_much_time_is_left_and_the_callers_key() {
-    let mut story = Story::settled();
-    story.asked("a", deadline(20));
-    story.wait(5000);
+    let mut story = Story::starts();
+    let status = queued_since(&story, 5, |status| {
+        status.effective.as_mut().unwrap().deadline_seconds = Some(60);
+    });
+    let mut observation = story.observation("a", Some(status), false);
+    observation.spec.as_mut().unwrap().idempotency_key = Some("release-7".into());
+    story.tell(Event::Endpoints(vec![url()]));
+    story.tell(Event::ListStarted(url()));
+    story.tell(Event::Observed(Box::new(observation)));
+    story.tell(Event::Listed(url()));
+    story.wait(35_000);
+    story.greets(ONE, &[], &[]);
     let granted = story.tell(Event::Claim(ONE, attempt("a", 1)));
     let [ToWorker::Assignment(assignment)] = &sent(&granted, ONE)[..] else {
         panic!("{granted:?}");
     };
-    assert_eq!(assignment.time_left, Some(Duration::from_secs(15)));
-    let without = story.runs("bb", ONE);
-    assert_eq!(story.life("bb").unwrap().attempt(), without.attempt);
+    assert_eq!(assignment.time_left, Some(Duration::from_secs(20)));
+    assert_eq!(&*assignment.idempotency_key, "release-7");
 }
 
 /// The status of one that was accepted so long ago.

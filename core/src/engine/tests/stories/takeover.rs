@@ -30,6 +30,22 @@ fn a_request_that_was_unbound_during_the_first_list_may_be_held_already() {
 }
 
 #[test]
+fn an_api_whose_clock_is_ahead_does_not_make_an_old_request_new() {
+    let mut story = Story::starts();
+    story.tell(Event::Endpoints(vec![url()]));
+    story.tell(Event::ListStarted(url()));
+    let newest = created(&mut story, "bb", 60);
+    story.tell(Event::Observed(Box::new(newest)));
+    story.tell(Event::Listed(url()));
+    let unbound = created(&mut story, "a", 50);
+    let effects = story.tell(Event::Observed(Box::new(unbound)));
+    assert_eq!(published(&effects), vec![]);
+    let new = created(&mut story, "ddd", 61);
+    let effects = story.tell(Event::Observed(Box::new(new)));
+    assert_eq!(published(&effects), vec![attempt("ddd", 1)]);
+}
+
+#[test]
 fn what_nobody_held_after_all_goes_when_the_take_over_ends() {
     let mut story = Story::starts();
     story.listed(&[]);

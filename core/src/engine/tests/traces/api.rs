@@ -2,7 +2,7 @@
 
 use super::{
     super::*,
-    trace::{RETRIES, Trace, UIDS},
+    trace::{Trace, UIDS, retries},
 };
 use crate::{api::Phase, status};
 
@@ -73,22 +73,26 @@ impl Trace {
         self.observe(uid, false);
     }
 
-    /// Another watcher counted an attempt.
+    /// Another watcher counted an attempt, and knows of nothing that is not in the API.
     pub(super) fn foreign_count(&mut self, uid: &Uid, lost: bool) {
-        let (failed, lost_before) = self
+        let ours = self
             .life(uid)
             .map_or((0, 0), |life| (life.failed, life.lost));
+        let lost_max = self.engine.config.lost_max;
         let known = self.api.get_mut(uid).unwrap();
-        let room = if lost {
-            lost_before < config().lost_max
+        let counts = |status: &RequestStatus| (status.failed, status.lost);
+        let theirs = known.2.as_ref().map(counts).unwrap_or_default();
+        let (failed, lost) = if lost {
+            (theirs.0, ours.1 + 1)
         } else {
-            failed < RETRIES
+            (ours.0 + 1, theirs.1)
         };
-        if room && !known.2.as_ref().is_some_and(status::has_ended) {
+        let within = failed <= retries(uid) && lost <= lost_max;
+        if within && !known.2.as_ref().is_some_and(status::has_ended) {
             let found = RequestStatus {
                 phase: Some(Phase::Queued),
-                failed: failed + u32::from(!lost),
-                lost: lost_before + u32::from(lost),
+                failed,
+                lost,
                 ..RequestStatus::default()
             };
             (known.0, known.2) = (known.0 + 1, Some(found));

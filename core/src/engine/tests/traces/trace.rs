@@ -14,7 +14,10 @@ use crate::{
 
 pub(super) const UIDS: [&str; 3] = ["a", "bb", "ccc"];
 
-pub(super) const RETRIES: u32 = 1;
+/// How often each may fail again.
+pub(super) fn retries(uid: &Uid) -> u32 {
+    u32::from(*uid.0 != *"a")
+}
 
 /// An engine, what the API holds, and the writes on their way.
 pub(super) struct Trace {
@@ -35,11 +38,12 @@ pub(super) struct Trace {
 
 impl Trace {
     pub(super) fn new(settled_first: bool) -> Self {
-        let (engine, now) = if settled_first {
+        let (mut engine, now) = if settled_first {
             settled()
         } else {
             (Engine::new(config(), at(Duration::ZERO)), Duration::ZERO)
         };
+        engine.config.lost_max = 1;
         Self {
             engine,
             now,
@@ -65,7 +69,7 @@ impl Trace {
         let (version, cancel, status) = &self.api[uid];
         let mut observation = shown(uid, *version, *cancel, status.clone());
         let spec = observation.spec.as_mut().expect("it can be read");
-        spec.retries = Some(RETRIES);
+        spec.retries = Some(retries(uid));
         spec.deadline_seconds = Some(120);
         spec.queue_timeout_seconds = (*uid.0 == *"bb").then_some(20);
         spec.ttl_seconds_after_finished = (*uid.0 == *"ccc").then_some(15);
