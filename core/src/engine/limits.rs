@@ -39,7 +39,7 @@ impl Engine {
         if let Err(why) = &observation.flow_key {
             let message = format!("spec.params give no concurrency key: {why}");
             return Err(Rejection {
-                reason: Reason::InvalidRequest,
+                reason: Reason::InvalidParams,
                 message,
             });
         }

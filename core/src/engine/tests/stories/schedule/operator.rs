@@ -124,7 +124,7 @@ fn parameters_without_the_services_key_are_rejected_with_the_reason() {
     let effects = story.asks_for_key("a", Err("no such key: repo".into()));
     let status = &writes(&effects)[0];
     let first = &status.conditions[0];
-    assert_eq!(first.reason, "InvalidRequest");
+    assert_eq!(first.reason, "InvalidParams");
     assert!(
         first.message.contains("no such key: repo"),
         "{}",
