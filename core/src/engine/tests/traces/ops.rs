@@ -55,6 +55,12 @@ pub(super) enum Op {
         uid: usize,
         lost: bool,
     },
+    /// A whole attempt, from the claim to its end.
+    Runs {
+        worker: usize,
+        uid: usize,
+        how: u8,
+    },
     Deleted {
         gone: bool,
     },
@@ -103,6 +109,7 @@ pub(super) fn op() -> impl Strategy<Value = Op> {
             .prop_map(|(uid, attempt, ok)| Op::ParamsRead { uid, attempt, ok }),
         1 => (uid(), attempt()).prop_map(|(uid, attempt)| Op::Unplaced { uid, attempt }),
         1 => Just(Op::BrokerUp),
+        3 => (worker(), uid(), 0..5u8).prop_map(|(worker, uid, how)| Op::Runs { worker, uid, how }),
         1 => (uid(), b()).prop_map(|(uid, lost)| Op::ForeignCount { uid, lost }),
         1 => b().prop_map(|gone| Op::Deleted { gone }),
         5 => prop_oneof![3 => 0..3u64, 1 => 10..60u64].prop_map(|seconds| Op::Wait { seconds }),

@@ -129,6 +129,7 @@ impl Trace {
             Op::Beat { worker, honest } => self.beat(worker, honest),
             Op::Answer { how } => self.answer(how),
             Op::ForeignCount { uid, lost } => self.foreign_count(&Uid::new(UIDS[uid]), lost),
+            Op::Runs { worker, uid, how } => self.runs(worker, uid, how),
             Op::Deleted { gone } => self.deleted(gone),
             Op::HandedOver => drop(self.step(Event::HandedOver)),
             Op::ParamsRead { uid, attempt, ok } => {
@@ -162,6 +163,24 @@ impl Trace {
         if let Some(session) = self.sessions[worker].take() {
             self.step(Event::SessionClosed(session));
         }
+    }
+
+    fn runs(&mut self, worker: usize, uid: usize, how: u8) {
+        if self.sessions[worker].is_none() {
+            self.run(Op::Hello {
+                worker,
+                runs: [false; 3],
+                ended: false,
+            });
+        }
+        self.observe(&Uid::new(UIDS[uid]), false);
+        self.report(worker, uid, 0, Report::Claim);
+        let (attempt, ok) = (0, true);
+        self.run(Op::ParamsRead { uid, attempt, ok });
+        self.report(worker, uid, 0, Report::Outcome(how));
+        (0..self.writes.len()).for_each(|_| self.answer(0));
+        self.now += Duration::from_secs(6);
+        self.step(Event::Wake);
     }
 
     fn report(&mut self, worker: usize, uid: usize, attempt: u32, what: Report) {
