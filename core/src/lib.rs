@@ -12,6 +12,7 @@ pub mod decide;
 pub mod engine;
 pub mod flow;
 pub mod ids;
+pub mod keys;
 pub mod life;
 pub mod reason;
 pub mod schedule;
