@@ -3,7 +3,7 @@
 use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use crate::{
-    api::{OnConflict, PARAMS_MAX_BYTES, RequestSpec},
+    api::{PARAMS_MAX_BYTES, RequestSpec},
     flow::Flow,
     reason::Reason,
 };
@@ -74,21 +74,12 @@ pub struct Rejection {
 /// Decides on a new request. Decided once: the answer holds over restarts.
 ///
 /// # Errors
-/// [`Rejection`] when the request names no known service, has too large parameters or uses a field that
-/// this version does not honour.
+/// [`Rejection`] when the request names no known service or has too large parameters.
 pub fn admit(
     spec: &RequestSpec,
     params_bytes: usize,
     catalogue: &Catalogue,
 ) -> Result<Limits, Rejection> {
-    if let Some(field) = not_honoured(spec) {
-        return Err(Rejection {
-            reason: Reason::NotSupported,
-            message: format!(
-                "spec.{field} is not supported by this version: create the request without it"
-            ),
-        });
-    }
     if params_bytes > PARAMS_MAX_BYTES {
         return Err(Rejection {
             reason: Reason::InvalidRequest,
@@ -160,26 +151,10 @@ impl ClockLimits {
     }
 }
 
-/// The first field with another than its default value that this version cannot honour: it is answered,
-/// never ignored.
-fn not_honoured(spec: &RequestSpec) -> Option<&'static str> {
-    let fields = [
-        ("idempotencyKey", spec.idempotency_key.is_some()),
-        (
-            "onConflict",
-            spec.on_conflict.unwrap_or_default() != OnConflict::Attach,
-        ),
-    ];
-    fields
-        .into_iter()
-        .find(|(_, set)| *set)
-        .map(|(name, _)| name)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::api::Priority;
+    use crate::api::{OnConflict, Priority};
 
     fn catalogue() -> Catalogue {
         let sign = ServiceLimits {
@@ -219,23 +194,14 @@ mod tests {
     }
 
     #[test]
-    fn a_field_that_is_not_honoured_is_named_and_its_default_is_fine() {
-        type Change = fn(&mut RequestSpec);
-        let cases: [(&str, Change); 2] = [
-            ("idempotencyKey", |s| s.idempotency_key = Some("k".into())),
-            ("onConflict", |s| s.on_conflict = Some(OnConflict::Reject)),
-        ];
-        for (field, change) in cases {
-            let error = admit(&spec(change), 0, &catalogue()).unwrap_err();
-            assert_eq!(error.reason, Reason::NotSupported);
-            assert!(error.message.contains(field), "{}", error.message);
-        }
-        let defaults = spec(|s| {
+    fn every_field_is_honoured() {
+        let all = spec(|s| {
             s.priority = Some(Priority::High);
-            s.on_conflict = Some(OnConflict::Attach);
+            s.on_conflict = Some(OnConflict::Reject);
+            s.idempotency_key = Some("k".into());
             s.retries = Some(0);
         });
-        assert!(admit(&defaults, 0, &catalogue()).is_ok());
+        assert!(admit(&all, 0, &catalogue()).is_ok());
     }
 
     #[test]

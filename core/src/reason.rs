@@ -42,8 +42,6 @@ pub enum Reason {
     WorkerLost,
     /// The request names a service that does not exist here.
     UnknownService,
-    /// The request uses a field that this version does not honour.
-    NotSupported,
     /// The request cannot be read.
     InvalidRequest,
     /// Ended by the caller.
@@ -68,7 +66,7 @@ pub enum Reason {
 
 impl Reason {
     /// All of them.
-    pub const ALL: [Self; 29] = [
+    pub const ALL: [Self; 28] = [
         Self::Queued,
         Self::NoWorkers,
         Self::ServiceMissing,
@@ -88,7 +86,6 @@ impl Reason {
         Self::InvalidParams,
         Self::WorkerLost,
         Self::UnknownService,
-        Self::NotSupported,
         Self::InvalidRequest,
         Self::Cancelled,
         Self::QueueTimeout,
@@ -123,7 +120,6 @@ impl Reason {
             Self::InvalidParams => "InvalidParams",
             Self::WorkerLost => "WorkerLost",
             Self::UnknownService => "UnknownService",
-            Self::NotSupported => "NotSupported",
             Self::InvalidRequest => "InvalidRequest",
             Self::Cancelled => "Cancelled",
             Self::QueueTimeout => "QueueTimeout",

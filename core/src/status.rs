@@ -1,5 +1,6 @@
 //! Life to status and back: what people and pipelines read, and what a restarted watcher reads.
 
+mod mirror;
 #[cfg(test)]
 mod tests;
 mod words;
@@ -9,6 +10,8 @@ use crate::{
     life::{Done, End, Life, Moment, State},
     reason::Reason,
 };
+
+pub use mirror::{Mirror, MirroredRun};
 
 /// The condition that comes first: Unknown while live, then True or False.
 pub const SUCCEEDED: &str = "Succeeded";
@@ -24,6 +27,8 @@ pub struct About {
     pub effective: Option<Effective>,
     /// Why a waiting request waits.
     pub waiting_for: Option<Reason>,
+    /// What it mirrors, when it is attached to an earlier request.
+    pub mirror: Option<Mirror>,
 }
 
 /// What a status tells a watcher that did not write it.
@@ -52,6 +57,11 @@ pub fn render(life: &Life, about: &About) -> RequestStatus {
     };
     let rejected = summary.phase == Phase::Rejected;
     let started_running = life.started.is_some() && life.worker.is_some();
+    let run = about.mirrored_run();
+    let (started, worker, progress) = match run.filter(|_| !started_running) {
+        Some(run) => (run.started, &run.worker, &run.progress),
+        None => (life.started, &life.worker, &life.progress),
+    };
     let (result, artifacts) = match &life.state {
         State::Done(Done {
             end: End::Succeeded { result, artifacts },
@@ -65,17 +75,18 @@ pub fn render(life: &Life, about: &About) -> RequestStatus {
         conditions: summary.conditions(life.queued, completion, about.generation),
         queued_time: (!rejected).then_some(life.queued.wall),
         first_start_time: life.first_started.map(|moment| moment.wall),
-        start_time: life.started.map(|moment| moment.wall),
+        start_time: started.map(|moment| moment.wall),
         completion_time: completion,
         attempt: (!rejected && (started_running || life.failed + life.lost > 0))
             .then(|| life.attempt()),
         failed: life.failed,
         lost: life.lost,
-        worker: life.worker.as_ref().map(ToString::to_string),
-        progress: life.progress.clone(),
+        worker: worker.as_ref().map(ToString::to_string),
+        progress: progress.clone(),
         effective: about.effective.clone().filter(|_| !rejected),
         result,
         artifacts,
+        attached_to: about.mirror.as_ref().map(|mirror| mirror.name.to_string()),
         previous_attempts: life.past.clone(),
         ..RequestStatus::default()
     }
@@ -110,15 +121,16 @@ pub fn recover(status: Option<&RequestStatus>, now: Moment) -> Recovered {
     let Some(phase) = status.phase else {
         return Recovered::New;
     };
-    let held = phase != Phase::Queued;
+    let own = status.attached_to.is_none();
+    let held = phase != Phase::Queued && own;
     Recovered::Live(Box::new(Life {
         state: State::Recovering,
         failed: status.failed,
         lost: status.lost,
-        stop: (phase == Phase::Cancelling).then(|| words::why_stopped(status)),
+        stop: (held && phase == Phase::Cancelling).then(|| words::why_stopped(status)),
         first_started: status
             .first_start_time
-            .or(status.start_time)
+            .or(status.start_time.filter(|_| own))
             .map(Moment::told),
         queued: status.queued_time.map_or(now, Moment::told),
         started: status.start_time.filter(|_| held).map(Moment::told),
@@ -206,6 +218,14 @@ impl Summary {
             // Nobody writes once more when the pause starts.
             (State::Saving { pause, .. }, _) if !pause.is_zero() => {
                 unknown(Phase::Queued, Reason::Backoff, words::pausing(life))
+            }
+            (State::Behind { attached, .. }, _) => {
+                let (phase, reason) = match (attached, about.mirrored_run()) {
+                    (true, Some(_)) => (Phase::Running, Reason::Running),
+                    (true, None) => (Phase::Queued, Reason::Attached),
+                    (false, _) => (Phase::Queued, Reason::Replacing),
+                };
+                unknown(phase, reason, words::behind(about.mirror.as_ref()))
             }
             _ => {
                 let reason = about.waiting_for.unwrap_or(Reason::Queued);

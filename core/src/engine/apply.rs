@@ -2,10 +2,11 @@
 
 use std::time::Duration;
 
-use super::{Effect, Engine, Entry, Measure, ToWorker};
+use super::{Effect, Engine, Entry, Measure, ToWorker, keyed::Stage};
 use crate::{
     decide::decide,
     ids::{AttemptId, Holder, Now, Uid},
+    keys::Ending,
     life::{Act, LifeEvent, State},
     writes::Urgency,
 };
@@ -25,14 +26,19 @@ impl Engine {
         let endpoint = self.endpoints.get(&request.address.endpoint);
         let recovered = endpoint.is_some_and(|endpoint| endpoint.recovered);
         let told = self.leader.handed_over && request.life.worker.is_none();
-        let taking_over = request.inherited && !recovered && !told;
+        let taking_over = (request.inherited && !recovered && !told) || self.keyed.is_open(uid);
         let policy = request.policy(uid, config, taking_over);
         let (was_offered, was_held) = (request.offered_since(), request.life.holder().cloned());
         let was_done = matches!(request.life.state, State::Done(_));
+        let (stage, shared) = (
+            Stage::of(&request.life.state),
+            matches!(event, LifeEvent::Shared(_)),
+        );
         let acts = match decide(&mut request.life, event, policy, now) {
             Ok(acts) => acts,
             Err(ignored) => return self.measure(Measure::Ignored(ignored.0)),
         };
+        request.keep_mirror(stage, shared);
         if !was_done {
             self.effects.extend(request.finished().map(Effect::Measure));
         }
@@ -45,6 +51,7 @@ impl Engine {
         for act in acts {
             self.act(uid, act, now);
         }
+        self.key_follows(uid, stage);
     }
 
     fn track_offer(&mut self, uid: &Uid, was: Option<Duration>, is: Option<Duration>) {
@@ -65,7 +72,11 @@ impl Engine {
         };
         let (id, address) = (request.id(uid), request.address.clone());
         match act {
-            Act::Enqueue => self.enqueue(uid),
+            Act::Enqueue => {
+                if self.may_enqueue(uid, now) {
+                    self.enqueue(uid);
+                }
+            }
             Act::EnqueueLater => self.enqueue_later(uid, now),
             Act::Publish => {
                 let service = request.service.clone();
@@ -111,7 +122,8 @@ impl Engine {
         let Some(Entry::Live(request)) = self.entries.remove(uid) else {
             return;
         };
-        if request.life.state == State::Recovering {
+        let recovering = request.life.state == State::Recovering;
+        if recovering && !self.is_recovered(&request.address.endpoint) {
             self.ghosts.insert(uid.clone());
         }
         self.writes.forget(uid);
@@ -119,6 +131,7 @@ impl Engine {
         self.sessions.track(uid, request.life.holder(), None);
         self.track_offer(uid, request.offered_since(), None);
         self.schedule.remove(uid);
+        self.leaves_key(uid, Ending::Dropped);
     }
 
     pub(super) fn dirty(&mut self, uid: &Uid, urgency: Urgency, now: Now) {
@@ -126,6 +139,9 @@ impl Engine {
             request.revision += 1;
             self.writes
                 .want(uid, &request.address.endpoint, urgency, now.mono);
+        }
+        for other in self.mirrors_of(uid) {
+            self.dirty(&other, Urgency::Live, now);
         }
     }
 

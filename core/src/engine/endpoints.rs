@@ -89,6 +89,8 @@ impl Engine {
             }
             Entry::Finished(_) => false,
         });
+        recovering.retain(|uid| !self.keyed.is_open(uid));
+        self.keyed.unsettled = true;
         if self.endpoints.values().all(|endpoint| endpoint.recovered) {
             self.ghosts.clear();
         }
@@ -110,6 +112,12 @@ impl Engine {
     /// Every endpoint of the slice was listed: what is unknown now does not exist.
     pub(super) fn all_listed(&self) -> bool {
         self.slice_read && self.endpoints.values().all(|e| e.listed || e.suspect)
+    }
+
+    pub(super) fn is_recovered(&self, url: &str) -> bool {
+        self.endpoints
+            .get(url)
+            .is_some_and(|endpoint| endpoint.recovered)
     }
 
     pub(super) fn is_suspect(&self, url: &str) -> bool {

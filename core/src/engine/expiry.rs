@@ -8,6 +8,7 @@ use std::{
 use super::{DeleteResult, Effect, Engine, Entry, finished::Finished};
 use crate::{
     ids::{Now, Uid},
+    keys::Ending,
     life::Moment,
 };
 
@@ -76,6 +77,7 @@ impl Engine {
             self.expiry.due.remove(&(at, uid.clone()));
         }
         self.expiry.failures.remove(uid);
+        self.leaves_key(uid, Ending::Dropped);
     }
 
     /// Deletes what is due, as far as that is possible now.

@@ -85,6 +85,8 @@ impl Engine {
             Entry::Finished(_) => false,
         });
         free.sort_by_key(|uid| self.live(uid).map(|request| request.life.queued.wall));
+        free.retain(|uid| !self.keyed.is_open(uid));
+        self.keyed.unsettled = true;
         for uid in free {
             self.apply(&uid, LifeEvent::TakeoverEnded, now);
         }

@@ -2,10 +2,12 @@
 
 use std::time::Duration;
 
-use super::{Engine, Observation};
+use super::{Effect, Engine, Observation};
 use crate::{
     admit::{self, Limits, Rejection},
     api::{Effective, RequestSpec, RequestStatus},
+    ids::{Now, Uid},
+    life::{Act, Done, End, Moment, State},
     reason::Reason,
 };
 
@@ -96,6 +98,25 @@ impl Engine {
         let service = self.config.catalogue.get(spec.service.as_str());
         let asked = spec.ttl_seconds_after_finished.map(seconds);
         asked.or_else(|| service?.ttl)
+    }
+
+    /// It ends before it began.
+    pub(super) fn reject(&mut self, uid: &Uid, end: End, now: Now) {
+        if let Some(request) = self.live_mut(uid) {
+            let done = Done {
+                end,
+                at: Moment::at(now),
+                attempt: 1,
+                by: None,
+                written: false,
+            };
+            request.life.state = State::Done(done);
+            let finished = request.finished();
+            self.effects.extend(finished.map(Effect::Measure));
+            self.track_clock(uid);
+            self.keep_place(uid);
+            self.act(uid, Act::SaveNow, now);
+        }
     }
 }
 

@@ -3,8 +3,8 @@
 //! The shell feeds [`Event`]s in order and carries out the [`Effect`]s of each step; the engine never
 //! waits for one. `endpoints` and `requests` keep what the API shows, `greetings` and `reports` what
 //! the workers say; `apply` carries out what a life decides, `clocks` and `expiry` what time brings;
-//! `line` keeps each request's place in the schedule, and `pump` starts what can be started after every
-//! event.
+//! `keyed` and `reads` what requests with the same idempotency key mean to each other; `line` keeps each
+//! request's place in the schedule, and `pump` starts what can be started after every event.
 
 mod apply;
 mod clocks;
@@ -13,10 +13,12 @@ mod expiry;
 mod finished;
 mod greetings;
 mod io;
+mod keyed;
 mod leader;
 mod limits;
 mod line;
 mod pump;
+mod reads;
 mod reconfigure;
 mod reports;
 mod request;
@@ -46,7 +48,9 @@ use crate::{
 use clocks::Clocks;
 use endpoints::Endpoint;
 use expiry::Expiry;
+use keyed::Keyed;
 use leader::Leader;
+use reads::Reads;
 use request::{Entry, Request};
 use sessions::Sessions;
 
@@ -66,6 +70,9 @@ pub struct Engine {
     delayed: BTreeSet<(Duration, Uid)>,
     clocks: Clocks,
     expiry: Expiry,
+    /// Requests with an idempotency key.
+    keyed: Keyed,
+    reads: Reads,
     writes: Writes,
     takeover_until: Duration,
     /// Inherited requests that went away during the take-over: one that comes back may still run.
@@ -95,6 +102,8 @@ impl Engine {
             delayed: BTreeSet::new(),
             clocks: Clocks::default(),
             expiry: Expiry::default(),
+            keyed: Keyed::default(),
+            reads: Reads::default(),
             leader: Leader::new(now),
             ghosts: BTreeSet::new(),
             draining: false,
@@ -133,7 +142,7 @@ impl Engine {
             Event::Unplaced(id) | Event::DeadLettered(id) => self.unplaced(&id, now),
             Event::Deleted(uid, result) => self.deleted(&uid, result, now),
             Event::HandedOver => self.leader.handed_over = true,
-            Event::StatusRead(..) => {}
+            Event::StatusRead(uid, status) => self.status_read(&uid, status, now),
             Event::Reconfigured(new) => self.reconfigured(*new, now),
             Event::BrokerUp => self.publish_all_again(now),
             Event::Written(uid, result) => self.written(&uid, result, now),

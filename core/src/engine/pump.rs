@@ -18,9 +18,16 @@ const UNCLAIMED_CHECK: Duration = Duration::from_secs(1);
 impl Engine {
     pub(super) fn pump(&mut self, now: Now) {
         // Writes first: what is durable already can be offered at once.
-        self.start_writes(now);
+        loop {
+            self.follow_keys(now);
+            self.start_writes(now);
+            if !self.has_verdicts() {
+                break;
+            }
+        }
         self.delete_expired(now);
         if !self.draining {
+            self.start_reads(now);
             self.publish_tickets(now);
         }
     }
@@ -36,10 +43,11 @@ impl Engine {
         let unclaimed = oldest.map(|(since, _)| (*since + UNCLAIMED).max(now + UNCLAIMED_CHECK));
         let (takeover, dropped) = (self.takeover_at(), self.drop_at());
         let (lease, write) = (self.sessions.wake_at(), self.writes.wake_at(now));
+        let read = self.read_at(now);
         let (clock, expiry, leader) = (self.clocks.first(), self.expiry_at(now), self.lease_at());
         let turn = self.schedule.wake_at(now).filter(|_| !self.draining);
         let own = [takeover, delayed, unclaimed, dropped, clock, turn];
-        let all = own.into_iter().chain([lease, write, expiry, leader]);
+        let all = own.into_iter().chain([lease, write, expiry, read, leader]);
         all.flatten().min()
     }
 
@@ -88,6 +96,7 @@ impl Engine {
         let stopped = |url: &str| endpoints.get(url).is_some_and(|endpoint| endpoint.suspect);
         let started: Vec<_> = std::iter::from_fn(|| self.writes.start(now.mono, stopped)).collect();
         for (uid, urgency) in started {
+            self.mirror(&uid);
             let waiting_for = self.live(&uid).and_then(|r| self.waiting_for(r));
             let request = self.live_mut(&uid).expect("what is dirty is live");
             request.writing = request.revision;

@@ -43,6 +43,8 @@ impl Engine {
             Some("suspect")
         } else if self.sessions.has_stray(&attempt.uid) {
             Some("still_stopping")
+        } else if self.is_key_held(&attempt.uid) {
+            Some("key_held")
         } else if self.writes.urgent() > self.config.backlog_max {
             Some("backlog")
         } else {
@@ -55,6 +57,7 @@ impl Engine {
         let suspect = |request: &Request| self.is_suspect(&request.address.endpoint);
         !self.draining
             && !self.sessions.has_stray(&attempt.uid)
+            && !self.is_key_held(&attempt.uid)
             && !self.live(&attempt.uid).is_some_and(suspect)
     }
 

@@ -6,11 +6,13 @@ use super::{
     Assignment, Config, Measure, Observation, Params, expiry::expiry, finished::Finished,
     limits::effective,
 };
+pub(super) use crate::status::Mirror;
 use crate::{
     admit::Limits,
     api::{Phase, Priority, RequestStatus},
     decide::{Backoff, Policy},
     ids::{Address, AttemptId, Now, Uid},
+    keys::Ending,
     life::{Dues, End, Life, State},
     reason::Reason,
     schedule::Ask,
@@ -38,13 +40,15 @@ pub(super) struct Request {
     pub(super) params: Params,
     /// Parameters that were read for the claim under way.
     pub(super) loaded: Option<Arc<str>>,
-    idempotency_key: Option<Arc<str>>,
+    pub(super) idempotency_key: Option<Arc<str>>,
     limits: Limits,
     /// When its clocks run out.
     pub(super) dues: Dues,
     /// Its place among the clocks.
     pub(super) clock: Option<Duration>,
     pub(super) life: Life,
+    /// What it shows of the request that it is attached to.
+    pub(super) mirror: Option<Mirror>,
     /// An earlier watcher may have granted it.
     pub(super) inherited: bool,
     priority: Priority,
@@ -127,6 +131,7 @@ impl Request {
             dues: Dues::default(),
             clock: None,
             life,
+            mirror: None,
             inherited: false,
             priority: spec.priority.unwrap_or_default(),
             flow_key: found.flow_key.unwrap_or_default(),
@@ -216,6 +221,7 @@ impl Request {
             generation: self.generation,
             effective: Some(effective(&self.limits)),
             waiting_for,
+            mirror: self.mirror.clone(),
         };
         status::render(&self.life, &about)
     }
@@ -236,7 +242,13 @@ impl Request {
         };
         let recorded = done.by.as_ref().map_or(done.attempt, |by| by.attempt);
         let at = expiry(self.limits.ttl, done.at, now);
-        Some(Finished::new(self.address.clone(), recorded, self.list, at))
+        let finished = Finished::new(self.address.clone(), recorded, self.list, at);
+        let holds_key = self.ending() == Some(Ending::Succeeded);
+        Some(if holds_key {
+            finished.with_place(self.address.clone())
+        } else {
+            finished
+        })
     }
 
     /// What a finished request's life measured.

@@ -2,10 +2,7 @@
 
 use std::sync::Arc;
 
-use super::{
-    Effect, Engine, Entry, Observation, Params, Request, WriteResult, clocks::dues, expiry::expiry,
-    finished::Finished,
-};
+use super::{Engine, Entry, Observation, Params, Request, WriteResult, clocks::dues, keyed::Asked};
 use crate::{
     admit::Rejection,
     api::RequestStatus,
@@ -37,6 +34,10 @@ impl Engine {
         };
         let endpoint = self.endpoints.get(&request.address.endpoint);
         if request.life.state == State::Recovering && endpoint.is_some_and(|e| e.recovered) {
+            if self.keyed.is_open(uid) {
+                self.keyed.unsettled = true;
+                return;
+            }
             self.apply(uid, LifeEvent::TakeoverEnded, now);
         }
     }
@@ -71,6 +72,7 @@ impl Engine {
                 // Our own write, seen before its answer.
                 self.end_is_durable(uid, now);
             } else {
+                self.leave_run(uid);
                 self.apply(uid, LifeEvent::ForeignEnd, now);
                 self.retire(uid, now);
             }
@@ -100,15 +102,20 @@ impl Engine {
             return;
         };
         request.inherited = true;
-        let id = request.id(uid);
-        let runs = match &request.life.state {
-            State::Running { by } | State::Stopping { by, .. } => Some(by.clone()),
-            _ => None,
+        self.leave_run(uid);
+        self.apply(uid, LifeEvent::Overtaken(life), now);
+    }
+
+    /// What a worker runs of it counts for nothing any more, but is to be waited for.
+    fn leave_run(&mut self, uid: &Uid) {
+        let Some(request) = self.live(uid) else {
+            return;
         };
-        if let Some(by) = runs {
+        let id = request.id(uid);
+        if let State::Running { by } | State::Stopping { by, .. } = &request.life.state {
+            let by = by.clone();
             self.stray(&by, &id);
         }
-        self.apply(uid, LifeEvent::Overtaken(life), now);
     }
 
     /// A request that was unknown: it is new, or an earlier watcher's.
@@ -118,10 +125,7 @@ impl Engine {
         let (life, known) = match status::recover(observation.status.as_ref(), moment) {
             Recovered::Ended { attempt, completed } => {
                 let since = completed.map_or(moment, Moment::told);
-                let at = expiry(self.ttl(&observation), since, now);
-                let finished = Finished::new(observation.address, attempt, list, at);
-                self.keep_finished(&uid, finished);
-                return;
+                return self.found_ended(observation, attempt, since, list, now);
             }
             Recovered::Live(life) => (*life, true),
             Recovered::New => (Life::accepted(moment), false),
@@ -132,6 +136,7 @@ impl Engine {
             Ok(limits) => *limits,
             Err(_) => self.rejected_limits(&observation),
         };
+        let asked = Asked::of(&observation, known);
         let url = &observation.address.endpoint;
         if self
             .endpoints
@@ -148,11 +153,12 @@ impl Engine {
         request.inherited = self.is_inherited(&request, known_before);
         self.entries
             .insert(uid.clone(), Entry::Live(Box::new(request)));
-        match admitted {
-            Err(Rejection { reason, message }) => {
-                self.reject(&uid, End::Rejected { reason, message }, now);
-            }
-            Ok(_) => self.enter(&uid, known, now),
+        if let Err(Rejection { reason, message }) = admitted {
+            self.reject(&uid, End::Rejected { reason, message }, now);
+        } else {
+            // One that is cancelled already stands in nobody's way.
+            let asked = asked.filter(|_| !cancel || self.is_held_back(&uid));
+            self.enter(&uid, known, asked, now);
         }
         self.track_clock(&uid);
         if cancel {
@@ -169,35 +175,25 @@ impl Engine {
         !listed || (known_before && !recovered && !told)
     }
 
-    fn enter(&mut self, uid: &Uid, known: bool, now: Now) {
+    fn enter(&mut self, uid: &Uid, known: bool, asked: Option<Asked>, now: Now) {
         let Some(request) = self.live_mut(uid) else {
             return;
         };
-        if request.inherited {
+        let inherited = request.inherited;
+        if inherited || asked.is_some() {
             request.life.state = State::Recovering;
             self.keep_place(uid);
+        }
+        if let Some(asked) = asked {
+            self.asks(uid, asked, now);
+        } else if inherited {
+            // It waits for the end of the take-over.
         } else if known {
             // Live in the API, unknown here, and the take-over is over: nobody holds it.
             self.apply(uid, LifeEvent::TakeoverEnded, now);
         } else {
             self.act(uid, Act::Enqueue, now);
             self.act(uid, Act::Save, now);
-        }
-    }
-
-    fn reject(&mut self, uid: &Uid, end: End, now: Now) {
-        if let Some(request) = self.live_mut(uid) {
-            let done = Done {
-                end,
-                at: Moment::at(now),
-                attempt: 1,
-                by: None,
-                written: false,
-            };
-            request.life.state = State::Done(done);
-            let finished = request.finished();
-            self.effects.extend(finished.map(Effect::Measure));
-            self.act(uid, Act::SaveNow, now);
         }
     }
 
@@ -251,6 +247,7 @@ impl Engine {
         let ended = self.live(uid).filter(durable);
         if let Some(retired) = ended.and_then(|request| request.retired(now)) {
             self.writes.forget(uid);
+            self.key_retires(uid, now);
             self.keep_finished(uid, retired);
         }
     }

@@ -71,6 +71,12 @@ impl Sessions {
             .any(|lease| lease.strays.iter().any(|stray| stray.uid == *uid))
     }
 
+    /// Whether a run of such a request was told to stop and may go on somewhere.
+    pub(super) fn any_stray(&self, of: impl Fn(&Uid) -> bool) -> bool {
+        let mut strays = self.holders.values().flat_map(|lease| &lease.strays);
+        strays.any(|stray| of(&stray.uid))
+    }
+
     /// Whether any worker may run what no request here tells of.
     pub(super) fn any_unknown_run(&self) -> bool {
         let unjudged = |session: &Session| session.unjudged.iter().any(|(_, has_ended)| !has_ended);

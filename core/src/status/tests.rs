@@ -43,6 +43,7 @@ fn about(waiting_for: Option<Reason>) -> About {
         generation: Some(3),
         effective,
         waiting_for,
+        mirror: None,
     }
 }
 

@@ -1,5 +1,6 @@
 //! Sentences of live statuses. Nothing in them changes while the state does not.
 
+use super::Mirror;
 use crate::{
     api::RequestStatus,
     life::{Life, Stop},
@@ -22,6 +23,19 @@ pub(super) fn pausing(life: &Life) -> String {
         ),
         None => format!("attempt {next} follows after a pause"),
     }
+}
+
+/// Whom it waits for.
+pub(super) fn behind(mirror: Option<&Mirror>) -> String {
+    let Some(Mirror { name, run }) = mirror else {
+        return "waiting until the earlier request with the same idempotency key has stopped"
+            .into();
+    };
+    let worker = run.as_ref().and_then(|run| run.worker.as_ref());
+    worker.map_or_else(
+        || format!("attached to {name}"),
+        |worker| format!("attached to {name}, which runs on {worker}"),
+    )
 }
 
 /// Who was told to stop, and why.

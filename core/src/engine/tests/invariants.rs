@@ -1,5 +1,7 @@
 //! What holds after every step, whatever happened.
 
+mod keys;
+
 use super::*;
 use crate::life::{End, Life, State};
 
@@ -26,6 +28,7 @@ pub(super) fn books_agree(engine: &Engine) {
         is_in_line(engine, uid, request);
         will_be_written(engine, uid, request);
     }
+    keys::keys_agree(engine);
     assert_eq!(engine.offered, offered, "tickets out");
     assert_eq!(engine.clocks.all(), &clocks, "clocks that run");
     deletions_agree(engine);
@@ -73,6 +76,13 @@ fn wakes_once(engine: &Engine, uid: &Uid, request: &Request) {
         (
             "the end of the take-over",
             request.life.state == State::Recovering && !taken_over,
+        ),
+        (
+            "the end of a run that nobody knows",
+            request.life.state == State::Recovering
+                && taken_over
+                && engine.keyed.is_open(uid)
+                && engine.keyed.unsettled,
         ),
         (
             "its turn",

@@ -150,8 +150,9 @@ impl Trace {
         self.relist([true; 3]);
         (0..2).for_each(|worker| self.close(worker));
         for wakes in 0..1000 {
-            while !self.writes.is_empty() {
+            while !self.writes.is_empty() || !self.reads.is_empty() {
                 self.answer(0);
+                self.status_read(true);
             }
             let ended = |uid: &&str| {
                 let (_, _, status) = &self.api[&Uid::new(uid)];

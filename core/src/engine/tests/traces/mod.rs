@@ -1,6 +1,7 @@
 //! Random events, sensible or not, in any order.
 
 mod api;
+mod keys;
 mod ops;
 mod trace;
 
@@ -8,7 +9,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::{api::Progress, life::State};
-use ops::{Op, op};
+use ops::{Op, family, op};
 use trace::{Trace, outcome};
 
 proptest! {
@@ -16,9 +17,10 @@ proptest! {
 
     #[test]
     fn whatever_happens_the_books_agree_and_an_end_is_the_end(
-        settled_first in any::<bool>(), handed_over in any::<bool>(), ops in prop::collection::vec(op(), 1..120),
+        settled_first in any::<bool>(), handed_over in any::<bool>(), family in family(),
+        ops in prop::collection::vec(op(), 1..120),
     ) {
-        let mut trace = Trace::new(settled_first);
+        let mut trace = Trace::new(settled_first).with_key(family);
         if handed_over {
             trace.run(Op::HandedOver);
         }
@@ -53,9 +55,9 @@ proptest! {
 
     #[test]
     fn with_time_alone_every_request_ends(
-        settled_first in any::<bool>(), ops in prop::collection::vec(op(), 0..60),
+        settled_first in any::<bool>(), family in family(), ops in prop::collection::vec(op(), 0..60),
     ) {
-        let mut trace = Trace::new(settled_first);
+        let mut trace = Trace::new(settled_first).with_key(family);
         for op in ops {
             trace.run(op);
         }

@@ -2,6 +2,9 @@
 
 use proptest::prelude::*;
 
+use super::keys::Family;
+use crate::api::OnConflict;
+
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Op {
     Observe {
@@ -64,6 +67,9 @@ pub(super) enum Op {
     Deleted {
         gone: bool,
     },
+    StatusRead {
+        ok: bool,
+    },
     HandedOver,
     Wait {
         seconds: u64,
@@ -76,6 +82,18 @@ pub(super) enum Report {
     Claim,
     Progress(u32),
     Outcome(u8),
+}
+
+/// A key that all of them share, or none.
+pub(super) fn family() -> impl Strategy<Value = Option<Family>> {
+    let how = || {
+        prop_oneof![
+            3 => Just(OnConflict::Attach),
+            2 => Just(OnConflict::Replace),
+            1 => Just(OnConflict::Reject),
+        ]
+    };
+    prop::option::weighted(0.7, [how(), how(), how()])
 }
 
 fn report() -> impl Strategy<Value = Report> {
@@ -112,6 +130,7 @@ pub(super) fn op() -> impl Strategy<Value = Op> {
         3 => (worker(), uid(), 0..5u8).prop_map(|(worker, uid, how)| Op::Runs { worker, uid, how }),
         1 => (uid(), b()).prop_map(|(uid, lost)| Op::ForeignCount { uid, lost }),
         1 => b().prop_map(|gone| Op::Deleted { gone }),
+        1 => b().prop_map(|ok| Op::StatusRead { ok }),
         5 => prop_oneof![3 => 0..3u64, 1 => 10..60u64].prop_map(|seconds| Op::Wait { seconds }),
     ]
 }

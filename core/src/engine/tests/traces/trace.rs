@@ -4,6 +4,7 @@ use std::collections::{HashMap, HashSet};
 
 use super::{
     super::*,
+    keys::Family,
     ops::{Op, Report},
 };
 use crate::{
@@ -30,6 +31,10 @@ pub(super) struct Trace {
     /// Every end that was ever sent to the API by this engine.
     pub(super) ends: HashMap<Uid, RequestStatus>,
     pub(super) gone: HashSet<Uid>,
+    /// What they ask for, when they share a key.
+    pub(super) family: Option<Family>,
+    /// Reads of a status that were asked for.
+    pub(super) reads: Vec<Uid>,
     sessions: [Option<SessionId>; 2],
     next: u64,
 }
@@ -55,6 +60,8 @@ impl Trace {
             deletions: vec![],
             ends: HashMap::new(),
             gone: HashSet::new(),
+            family: None,
+            reads: vec![],
             sessions: [None, None],
             next: 1,
         }
@@ -73,6 +80,7 @@ impl Trace {
         spec.deadline_seconds = Some(120);
         spec.queue_timeout_seconds = (*uid.0 == *"bb").then_some(20);
         spec.ttl_seconds_after_finished = (*uid.0 == *"ccc").then_some(15);
+        self.keyed(&mut observation);
         observation
     }
 
@@ -99,6 +107,10 @@ impl Trace {
                     self.writes.push((**write).clone());
                 }
                 Effect::Delete { uid, .. } => self.check_deletion(uid),
+                Effect::ReadStatus { uid, .. } => self.reads.push(uid.clone()),
+                Effect::Send(_, ToWorker::Assignment(granted)) => {
+                    self.check_grant(&granted.id.uid);
+                }
                 _ => {}
             }
         }
@@ -131,6 +143,7 @@ impl Trace {
             Op::ForeignCount { uid, lost } => self.foreign_count(&Uid::new(UIDS[uid]), lost),
             Op::Runs { worker, uid, how } => self.runs(worker, uid, how),
             Op::Deleted { gone } => self.deleted(gone),
+            Op::StatusRead { ok } => self.status_read(ok),
             Op::HandedOver => drop(self.step(Event::HandedOver)),
             Op::ParamsRead { uid, attempt, ok } => {
                 let id = self.id(uid, attempt);
