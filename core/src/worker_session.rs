@@ -141,6 +141,12 @@ impl<O: Clone> Worker<O> {
             .any(|attempt| matches!(attempt.phase, Phase::Killed))
     }
 
+    /// When the lease ends; `None` when there is none or it has ended. Until then jobs may run.
+    #[must_use]
+    pub fn lease_end(&self) -> Option<Duration> {
+        self.lease_end
+    }
+
     /// Slots that nothing takes.
     #[must_use]
     pub fn free(&self) -> u32 {

@@ -10,6 +10,14 @@ use std::{
 
 use serde::Deserialize;
 
+mod exec;
+mod key;
+mod limits;
+
+pub use exec::{Exec, ExitClass};
+pub use key::{KEY_MAX_BYTES, KeyError, KeyExpression};
+pub use limits::{Concurrency, Key, Rate, Retry};
+
 /// The time of one attempt when neither request nor service names one, seconds.
 pub const DEFAULT_TIMEOUT_SECONDS: u64 = 300;
 /// The longest time of one attempt that a request may ask for unless the service says otherwise, seconds.
@@ -34,6 +42,8 @@ pub struct Service {
     pub dir: PathBuf,
     /// The file's content.
     pub file: ServiceFile,
+    /// The compiled `limits.key.cel`.
+    pub key: Option<KeyExpression>,
 }
 
 /// The content of `services/<name>.yaml`.
@@ -49,29 +59,32 @@ pub struct ServiceFile {
     /// The most that a request's `timeoutSeconds` can ask for, seconds. Default: the larger of 3600
     /// and `timeoutSeconds`.
     pub max_timeout_seconds: Option<u64>,
+    /// How long a request may wait for its start when it does not say, seconds. Default: for ever.
+    pub queue_timeout_seconds: Option<u64>,
+    /// The most that a request's `queueTimeoutSeconds` can ask for, and what one gets that asks for none
+    /// where there is no default.
+    pub max_queue_timeout_seconds: Option<u64>,
+    /// How long a request may take in all when it does not say, seconds. Default: for ever.
+    pub deadline_seconds: Option<u64>,
+    /// The most that a request's `deadlineSeconds` can ask for, and what one gets that asks for none where
+    /// there is no default.
+    pub max_deadline_seconds: Option<u64>,
+    /// Further attempts.
+    #[serde(default)]
+    pub retry: Retry,
+    /// A finished request is deleted that long after its end when it does not say, seconds. Default: never.
+    pub ttl_seconds_after_finished: Option<u64>,
+    /// What may be under way at once.
+    #[serde(default)]
+    pub limits: Concurrency,
+    /// Nothing new starts; what runs goes on.
+    #[serde(default)]
+    pub paused: bool,
     /// The largest result, bytes. Default 65536, at most 262144.
     #[serde(default = "default_result_max")]
     pub result_max_bytes: u32,
     /// Runs a program.
     pub exec: Exec,
-}
-
-/// The `exec` executor: a program per job.
-#[derive(Clone, Debug, Deserialize)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
-pub struct Exec {
-    /// Program and arguments, fixed; parameters never become part of it. A program with a slash that is
-    /// not absolute is looked up from the file's directory, one without a slash in `PATH`.
-    pub command: Vec<String>,
-    /// Variables set for the job, on top of the `ISC_*` ones.
-    #[serde(default)]
-    pub env: BTreeMap<String, String>,
-    /// Names of the worker's own variables that are handed on. Default none, apart from `PATH`.
-    #[serde(default)]
-    pub inherit_env: Vec<String>,
-    /// Time between SIGTERM and SIGKILL, seconds. Default 10.
-    #[serde(default = "default_grace")]
-    pub grace_seconds: u64,
 }
 
 /// Why a catalogue cannot be used. Every message names the file and the remedy.
@@ -117,10 +130,6 @@ fn default_timeout() -> u64 {
 
 fn default_result_max() -> u32 {
     DEFAULT_RESULT_MAX_BYTES
-}
-
-fn default_grace() -> u64 {
-    10
 }
 
 // === impl Catalogue ===
@@ -192,56 +201,29 @@ impl Service {
         let file: ServiceFile =
             serde_saphyr::from_str(&text).map_err(|e| invalid(e.to_string()))?;
         file.check().map_err(invalid)?;
+        let key = file.limits.compiled_key().map_err(invalid)?;
         // An absolute folder: the job runs in a working directory of its own.
         let dir = path.parent().unwrap_or(Path::new("."));
         let dir = std::path::absolute(dir).map_err(|source| CatalogueError::Read {
             path: path.to_owned(),
             source,
         })?;
-        Ok(Self { name, dir, file })
+        Ok(Self {
+            name,
+            dir,
+            file,
+            key,
+        })
     }
 }
 
 // === impl ServiceFile ===
 
 impl ServiceFile {
-    /// The most that one attempt may take, seconds.
-    #[must_use]
-    pub fn max_timeout(&self) -> u64 {
-        self.max_timeout_seconds
-            .unwrap_or(DEFAULT_MAX_TIMEOUT_SECONDS.max(self.timeout_seconds))
-    }
-
     fn check(&self) -> Result<(), String> {
-        if self.exec.command.first().is_none_or(String::is_empty) {
-            return Err("`exec.command` must name a program, as in [\"./sign.sh\"]".into());
-        }
-        if self.timeout_seconds == 0 {
-            return Err("`timeoutSeconds` must be at least 1".into());
-        }
-        if self.max_timeout() < self.timeout_seconds {
-            return Err("`maxTimeoutSeconds` must not be below `timeoutSeconds`".into());
-        }
-        if self.result_max_bytes > RESULT_MAX_BYTES_LIMIT {
-            return Err(format!(
-                "`resultMaxBytes` must be at most {RESULT_MAX_BYTES_LIMIT}"
-            ));
-        }
-        let names = self.exec.env.keys().chain(&self.exec.inherit_env);
-        match names
-            .into_iter()
-            .find(|name| name.starts_with("ISC_") || !is_variable(name))
-        {
-            Some(name) => Err(format!(
-                "`{name}` cannot be set for a job: a variable's name has no `=`, is not empty and does not start with ISC_"
-            )),
-            None => Ok(()),
-        }
+        self.check_limits()?;
+        self.exec.check()
     }
-}
-
-fn is_variable(name: &str) -> bool {
-    !name.is_empty() && !name.contains(['=', '\0'])
 }
 
 /// Whether a text is a DNS label (RFC 1123): what Kubernetes demands of most names.

@@ -193,6 +193,8 @@ impl Run {
             self.agent.metrics.ignored(reason.as_str());
             tracing::debug!("ignored: {}", reason.as_str());
         }
+        // Ahead of the jobs that depend on it.
+        self.agent.jobs.lease(self.agent.worker.lease_end());
         for effect in effects {
             self.carry_out(effect);
         }

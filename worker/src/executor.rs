@@ -102,6 +102,14 @@ pub trait Executor: Send + Sync + 'static {
         job: Job,
         control: Control,
     ) -> Pin<Box<dyn Future<Output = End> + Send + 'a>>;
+
+    /// Whether a job's work is done in this very process, as it is unless an executor says otherwise.
+    ///
+    /// When the lease ends and such a job does not end with it, nothing but the end of the worker's
+    /// process can be relied on to stop it: the warden kills the worker then.
+    fn in_process(&self) -> bool {
+        true
+    }
 }
 
 // === impl End ===

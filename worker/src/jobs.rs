@@ -5,6 +5,7 @@
 use std::{
     collections::{BTreeMap, HashMap},
     sync::Arc,
+    time::Duration,
 };
 
 use isc_core::{ids::AttemptId, worker_session::Progress};
@@ -14,7 +15,10 @@ use tokio::{
 };
 use tracing::Instrument as _;
 
-use crate::executor::{Control, End, Executor, Job, Reports, Stop};
+use crate::{
+    executor::{Control, End, Executor, Job, Reports, Stop},
+    warden::Warden,
+};
 
 /// The executors of all services that this worker runs.
 pub(crate) type Executors = BTreeMap<String, Arc<dyn Executor>>;
@@ -22,6 +26,7 @@ pub(crate) type Executors = BTreeMap<String, Arc<dyn Executor>>;
 /// The running jobs.
 pub(crate) struct Jobs {
     executors: Executors,
+    warden: Warden,
     reports: mpsc::Sender<(AttemptId, Progress)>,
     tasks: JoinSet<End>,
     running: HashMap<task::Id, Running>,
@@ -43,9 +48,14 @@ pub(crate) struct Ended {
 // === impl Jobs ===
 
 impl Jobs {
-    pub(crate) fn new(executors: Executors, reports: mpsc::Sender<(AttemptId, Progress)>) -> Self {
+    pub(crate) fn new(
+        executors: Executors,
+        warden: Warden,
+        reports: mpsc::Sender<(AttemptId, Progress)>,
+    ) -> Self {
         Self {
             executors,
+            warden,
             reports,
             tasks: JoinSet::new(),
             running: HashMap::new(),
@@ -61,8 +71,12 @@ impl Jobs {
         let service = job.service.clone();
         let span = tracing::info_span!("job", uid = job.uid, attempt = job.attempt, service);
         let executor = self.executors.get(&job.service).cloned();
+        let (warden, urge) = (self.warden.clone(), stop.clone());
         let run = async move {
             match executor {
+                Some(executor) if executor.in_process() => {
+                    run_inside(executor.as_ref(), job, control, &warden, &urge).await
+                }
                 Some(executor) => executor.run(job, control).await,
                 None => unknown_service(&job.service),
             }
@@ -70,6 +84,11 @@ impl Jobs {
         let handle = self.tasks.spawn(run.instrument(span));
         let running = Running { id, service, stop };
         self.running.insert(handle.id(), running);
+    }
+
+    /// Tells the warden when the lease ends; `None` when it has.
+    pub(crate) fn lease(&self, end: Option<Duration>) {
+        self.warden.lease(end);
     }
 
     /// Asks a job to end; one that has ended already is none to ask.
@@ -106,12 +125,40 @@ impl Jobs {
 
 impl Running {
     fn urge(&self, how: Stop) {
-        self.stop.send_if_modified(|stop| {
-            let more = how > *stop;
-            *stop = how.max(*stop);
-            more
-        });
+        urge(&self.stop, how);
     }
+}
+
+fn urge(stop: &watch::Sender<Stop>, how: Stop) {
+    stop.send_if_modified(|stop| {
+        let more = how > *stop;
+        *stop = how.max(*stop);
+        more
+    });
+}
+
+/// Runs a job in this process; the warden kills all of it when the job outlives the lease.
+async fn run_inside(
+    executor: &dyn Executor,
+    job: Job,
+    control: Control,
+    warden: &Warden,
+    stop: &watch::Sender<Stop>,
+) -> End {
+    let hold = match warden.hold().await {
+        Ok(hold) => hold,
+        Err(why) => {
+            tracing::warn!("a job was not started: {why}");
+            return End::Stopped;
+        }
+    };
+    let mut running = executor.run(job, control);
+    tokio::select! {
+        biased;
+        end = &mut running => return end,
+        () = hold.lost() => urge(stop, Stop::Now),
+    }
+    running.await
 }
 
 fn unknown_service(service: &str) -> End {
@@ -157,7 +204,7 @@ mod tests {
     async fn end_of(service: &str) -> End {
         let executors = Executors::from([("panics".into(), Arc::new(Panics) as _)]);
         let (reports, _kept) = mpsc::channel(1);
-        let mut jobs = Jobs::new(executors, reports);
+        let mut jobs = Jobs::new(executors, Warden::pretended(), reports);
         let id = AttemptId {
             uid: Uid::new("a"),
             attempt: 1,

@@ -8,6 +8,7 @@
 //! | `agent` | the one task that holds the worker's state and carries out the effects of its step |
 //! | `session` | the gRPC stream to the watcher |
 //! | `intake` | the consumers at the broker |
+//! | `warden` | the process that kills jobs when the worker cannot |
 //! | `local` | `isc-worker run`: a service on the spot |
 //!
 //! All decisions are in [`isc_core::worker_session`]. Nothing here sees Kubernetes.
@@ -24,6 +25,8 @@ mod local;
 mod metrics;
 mod serve;
 mod session;
+mod warden;
 mod wire;
 
 pub use serve::{ServeError, run};
+pub use warden::helper;

@@ -14,6 +14,7 @@ use tokio_util::sync::CancellationToken;
 use crate::{
     exec::{ExecExecutor, Output},
     executor::{Control, End, Executor as _, Job, Reports, Stop},
+    warden,
 };
 
 /// What to run.
@@ -61,23 +62,16 @@ impl RunArgs {
             stop: stopped,
             reports: Reports::new(id, reports),
         };
-        let executor = ExecExecutor::new(service, None, Output::Stderr);
-        let mut running = executor.run(job, control);
-        loop {
-            tokio::select! {
-                biased;
-                Some((_, progress)) = progress.recv() => show(&progress),
-                end = &mut running => {
-                    while let Ok((_, progress)) = progress.try_recv() {
-                        show(&progress);
-                    }
-                    return Ok(end);
-                }
-                () = shutdown.cancelled(), if *stop.borrow() == Stop::No => {
-                    stop.send_replace(Stop::Gently);
-                }
-            }
-        }
+        let (warden, keeper) = warden::pair();
+        // There is no watcher that could give the job to another.
+        warden.lease(Some(Duration::MAX));
+        let over = CancellationToken::new();
+        let keeping = tokio::spawn(keeper.run(over.clone()));
+        let executor = ExecExecutor::new(service, None, Output::Stderr, warden);
+        let end = follow(&executor, job, (stop, control), &mut progress, &shutdown).await;
+        over.cancel();
+        keeping.await?;
+        Ok(end)
     }
 
     fn job(&self, service: &Service) -> anyhow::Result<Job> {
@@ -102,6 +96,32 @@ impl RunArgs {
             requester: "local".into(),
             idempotency_key: String::new(),
         })
+    }
+}
+
+/// Runs the job to its end, shows what it reports, and stops it with the shutdown.
+async fn follow(
+    executor: &ExecExecutor,
+    job: Job,
+    (stop, control): (watch::Sender<Stop>, Control),
+    progress: &mut mpsc::Receiver<(AttemptId, Progress)>,
+    shutdown: &CancellationToken,
+) -> End {
+    let mut running = executor.run(job, control);
+    loop {
+        tokio::select! {
+            biased;
+            Some((_, progress)) = progress.recv() => show(&progress),
+            end = &mut running => {
+                while let Ok((_, progress)) = progress.try_recv() {
+                    show(&progress);
+                }
+                return end;
+            }
+            () = shutdown.cancelled(), if *stop.borrow() == Stop::No => {
+                stop.send_replace(Stop::Gently);
+            }
+        }
     }
 }
 

@@ -9,6 +9,10 @@ use isc_worker::cli::Cli;
 const THREADS: usize = 2;
 
 fn main() -> anyhow::Result<ExitCode> {
+    // Before any thread: the helpers of a worker are this program too.
+    if let Some(status) = isc_worker::helper() {
+        return Ok(status);
+    }
     let cli = Cli::parse();
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(THREADS)

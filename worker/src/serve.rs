@@ -26,6 +26,7 @@ use crate::{
     jobs::{Executors, Jobs},
     metrics::Metrics,
     session::{FromSession, Session, Watcher},
+    warden::{self, Warden},
     wire::Identity,
 };
 
@@ -118,6 +119,7 @@ impl Parts {
         let part = self.readiness.part("watcher");
         let (from_session, may_greet) = self.start_session(watcher, part.clone());
         let (from_intake, till) = self.start_intake(&config, topology, names.clone());
+        let warden = self.start_keeper();
         let (reports, progress) = mpsc::channel(INPUT_MAX);
         self.metrics.slots.set(i64::from(config.slots));
         let agent = Agent {
@@ -132,7 +134,11 @@ impl Parts {
                 services: names,
                 slots: config.slots,
             },
-            jobs: Jobs::new(executors(services, config.work_dir.as_ref()), reports),
+            jobs: Jobs::new(
+                executors(services, config.work_dir.as_ref(), &warden),
+                warden,
+                reports,
+            ),
             till,
             may_greet,
             watcher: part,
@@ -145,6 +151,13 @@ impl Parts {
             progress,
         };
         agent.run(inputs, shutdown)
+    }
+
+    fn start_keeper(&mut self) -> Warden {
+        let (warden, keeper) = warden::pair();
+        self.tasks
+            .spawn(named("warden", keeper.run(self.over.clone())));
+        warden
     }
 
     fn start_session(
@@ -187,10 +200,10 @@ impl Parts {
     }
 }
 
-fn executors(services: Vec<Service>, work_dir: Option<&PathBuf>) -> Executors {
+fn executors(services: Vec<Service>, work_dir: Option<&PathBuf>, warden: &Warden) -> Executors {
     let executor = |service: Service| {
         let name = service.name.clone();
-        let exec = ExecExecutor::new(service, work_dir.cloned(), Output::Log);
+        let exec = ExecExecutor::new(service, work_dir.cloned(), Output::Log, warden.clone());
         (name, Arc::new(exec) as Arc<dyn Executor>)
     };
     services.into_iter().map(executor).collect()

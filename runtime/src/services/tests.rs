@@ -62,6 +62,85 @@ fn rules_are_checked_and_named() {
 }
 
 #[test]
+fn limits_are_checked_and_named() {
+    for (text, wanted) in [
+        ("timeoutSeconds: 99999999", "timeoutSeconds"),
+        ("queueTimeoutSeconds: 0", "queueTimeoutSeconds"),
+        (
+            "{queueTimeoutSeconds: 9, maxQueueTimeoutSeconds: 8}",
+            "`maxQueueTimeoutSeconds` (8) must not be below `queueTimeoutSeconds` (9)",
+        ),
+        (
+            "{deadlineSeconds: 9, maxDeadlineSeconds: 8}",
+            "maxDeadlineSeconds",
+        ),
+        ("retry: {retries: 11}", "retry.maxRetries"),
+        ("retry: {maxRetries: 101}", "retry.maxRetries"),
+        ("retry: {backoffSeconds: 0}", "retry.backoffSeconds"),
+        ("retry: {backoffSeconds: 301}", "retry.maxBackoffSeconds"),
+        ("retry: {tries: 1}", "tries"),
+        (
+            "ttlSecondsAfterFinished: 99999999",
+            "ttlSecondsAfterFinished",
+        ),
+        ("limits: {concurrency: 0}", "paused: true"),
+        ("limits: {perTenant: 0}", "limits.perTenant"),
+        ("limits: {rate: {perSecond: 0}}", "limits.rate.perSecond"),
+        ("limits: {rate: {perSecond: .nan}}", "limits.rate.perSecond"),
+        ("limits: {rate: {perSecond: -1}}", "limits.rate.perSecond"),
+        (
+            "limits: {rate: {perSecond: 1, burst: 0}}",
+            "limits.rate.burst",
+        ),
+        ("limits: {rate: {burst: 1}}", "perSecond"),
+        ("limits: {key: {cel: 'params.'}}", "limits.key.cel"),
+        ("limits: {key: {cel: 'repo'}}", "`repo`"),
+        (
+            "limits: {key: {cel: params.repo, max: 0}}",
+            "limits.key.max",
+        ),
+        ("paused: often", "paused"),
+    ] {
+        let text = text.trim_matches(['{', '}']);
+        let braces = "}".repeat(text.matches('{').count() - text.matches('}').count());
+        let text = format!("{{exec: {{command: [a]}}, {text}{braces}}}");
+        let error = load("a.yaml", &text).unwrap_err().to_string();
+        assert!(
+            error.contains(wanted) && error.contains("a.yaml"),
+            "{text}: {error}"
+        );
+    }
+}
+
+#[test]
+fn a_file_may_say_everything() {
+    let text = "
+        exec: {command: [a]}
+        timeoutSeconds: 60
+        maxTimeoutSeconds: 120
+        queueTimeoutSeconds: 10
+        maxQueueTimeoutSeconds: 20
+        deadlineSeconds: 30
+        maxDeadlineSeconds: 40
+        retry: {retries: 1, maxRetries: 2, backoffSeconds: 3, maxBackoffSeconds: 4}
+        ttlSecondsAfterFinished: 0
+        limits:
+          concurrency: 5
+          perTenant: 2
+          rate: {perSecond: 0.5, burst: 10}
+          key: {cel: params.repo}
+        paused: true";
+    let text = text.replace("\n        ", "\n");
+    let service = load("sign.yaml", &text).unwrap();
+    let limits = &service.file.limits;
+    assert_eq!((limits.concurrency, limits.per_tenant), (Some(5), Some(2)));
+    assert_eq!(limits.key.as_ref().unwrap().max, 1);
+    let params = serde_json::json!({"repo": "r"});
+    let key = service.key.unwrap().evaluate(&params).unwrap();
+    assert_eq!(key.as_deref(), Some("r"));
+}
+
+#[test]
 fn an_empty_or_missing_directory_says_what_to_do() {
     let dir = tempfile::tempdir().unwrap();
     let error = Catalogue::load(dir.path()).unwrap_err().to_string();

@@ -33,6 +33,12 @@ impl JobDir {
         Ok(dir)
     }
 
+    /// A name that no other job has; part of the paths that its processes find in their environment.
+    pub(super) fn mark(&self) -> String {
+        let name = self.root.path().file_name().unwrap_or_default();
+        name.to_string_lossy().into_owned()
+    }
+
     /// The program's working directory, empty at first.
     pub(super) fn work(&self) -> PathBuf {
         self.root.path().join("work")

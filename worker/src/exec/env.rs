@@ -6,15 +6,18 @@ use isc_runtime::services::Service;
 use tokio::process::Command;
 
 use super::dir::JobDir;
-use crate::executor::Job;
+use crate::{executor::Job, warden};
 
-/// The command, ready to be spawned: nothing of the worker's environment but `PATH` and what the
-/// service names.
+/// The command, ready to be spawned by way of the shim: nothing of the worker's environment but `PATH`
+/// and what the service names.
 pub(super) fn command(service: &Service, job: &Job, dir: &JobDir) -> Command {
     let exec = &service.file.exec;
     let mut words = exec.command.iter();
-    let mut command = Command::new(program(service, words.next().map_or("", String::as_str)));
+    let mut command = Command::new(warden::program());
     command
+        .arg0("isc-worker")
+        .arg(warden::SHIM)
+        .arg(program(service, words.next().map_or("", String::as_str)))
         .args(words)
         .current_dir(dir.work())
         .env_clear()
@@ -25,7 +28,6 @@ pub(super) fn command(service: &Service, job: &Job, dir: &JobDir) -> Command {
         .envs(&exec.env)
         .envs(exec.inherit_env.iter().filter_map(inherited))
         .envs(contract(service, job, dir))
-        .stdin(Stdio::null())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
         .process_group(0);

@@ -1,11 +1,12 @@
 //! The `exec` executor: a program per job, in a process group and a working directory of its own.
 //!
 //! Parameters reach the program as a file only, never as part of its command. Whatever way a job ends
-//! (by itself, timeout, stop, drop of its future), the same guard kills what is left of its group.
+//! (by itself, timeout, stop, drop of its future), the same guard kills what is left of its group; when
+//! this process cannot, the warden does.
 
 mod dir;
 mod env;
-mod group;
+mod leader;
 mod lines;
 mod outcome;
 mod output;
@@ -18,7 +19,10 @@ use std::{future::Future, path::PathBuf, pin::Pin};
 
 use isc_runtime::services::Service;
 
-use crate::executor::{Control, End, Executor, Job};
+use crate::{
+    executor::{Control, End, Executor, Job},
+    warden::Warden,
+};
 pub(crate) use output::Output;
 
 /// Runs the program of one service.
@@ -27,17 +31,24 @@ pub(crate) struct ExecExecutor {
     service: Service,
     work_dir: Option<PathBuf>,
     output: Output,
+    warden: Warden,
 }
 
 // === impl ExecExecutor ===
 
 impl ExecExecutor {
     /// `work_dir` is where the jobs' directories are made; `output` takes what they print.
-    pub(crate) fn new(service: Service, work_dir: Option<PathBuf>, output: Output) -> Self {
+    pub(crate) fn new(
+        service: Service,
+        work_dir: Option<PathBuf>,
+        output: Output,
+        warden: Warden,
+    ) -> Self {
         Self {
             service,
             work_dir,
             output,
+            warden,
         }
     }
 }
@@ -53,5 +64,9 @@ impl Executor for ExecExecutor {
                 Ok(end) | Err(end) => end,
             }
         })
+    }
+
+    fn in_process(&self) -> bool {
+        false
     }
 }

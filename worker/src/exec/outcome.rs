@@ -9,27 +9,33 @@ use std::{
 };
 
 use isc_proto::v1::FailureClass;
+use isc_runtime::services::{Exec, ExitClass};
 use nix::{fcntl::OFlag, sys::signal::Signal};
 
 use crate::executor::End;
 
-/// `EX_TEMPFAIL` of sysexits: another try may help.
-const RETRYABLE: i32 = 75;
-
 /// The end that a status other than 0 means.
-pub(super) fn failure(status: ExitStatus) -> End {
+pub(super) fn failure(exec: &Exec, status: ExitStatus) -> End {
     match (status.code(), status.signal()) {
-        (Some(RETRYABLE), _) => End::failed(
-            FailureClass::Retryable,
-            "JobFailed",
-            format!("exit code {RETRYABLE}"),
-        ),
-        (Some(code), _) => End::permanent("JobFailed", format!("exit code {code}")),
+        (Some(code), _) => {
+            let class = class(exec.exit_class(code));
+            End::failed(class, "JobFailed", format!("exit code {code}"))
+        }
+        // Nobody here sent it. Mostly memory ran out, and another worker may have more.
         (None, Some(number)) => {
             let name = Signal::try_from(number).map_or("unknown", Signal::as_str);
-            End::permanent("JobKilled", format!("killed by signal {number} ({name})"))
+            let message = format!("killed by signal {number} ({name})");
+            End::failed(FailureClass::Retryable, "JobKilled", message)
         }
         (None, None) => End::permanent("JobFailed", "unknown exit status"),
+    }
+}
+
+fn class(class: ExitClass) -> FailureClass {
+    match class {
+        ExitClass::Retryable => FailureClass::Retryable,
+        ExitClass::Permanent => FailureClass::Permanent,
+        ExitClass::Invalid => FailureClass::Invalid,
     }
 }
 

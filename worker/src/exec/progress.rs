@@ -1,15 +1,19 @@
 //! Progress lines: `{"percent": 40, "message": "..."}` on the job's FIFO.
 
-use std::io;
+use std::{io, path::Path, time::Duration};
 
 use isc_core::worker_session::Progress;
 use serde::Deserialize;
-use tokio::net::unix::pipe;
+use tokio::{io::AsyncWriteExt as _, net::unix::pipe, time::timeout};
 
-use super::lines::Lines;
+use super::lines::{Line, Lines};
 use crate::executor::{Job, Reports};
 
 const MESSAGE_MAX: usize = 1024;
+/// Comes behind everything that the job wrote: no progress, and nothing that a job would write.
+const END: &str = "\u{4}";
+/// A process that got away may write on for ever.
+const FINISH_LIMIT: Duration = Duration::from_secs(1);
 
 /// Reads the FIFO and hands on what is progress; junk is counted and said once.
 #[derive(Debug)]
@@ -31,7 +35,7 @@ struct Wire {
 impl ProgressReader {
     /// Opens the FIFO for both directions: this end then never sees its end, however often the job
     /// opens and closes it.
-    pub(super) fn open(path: &std::path::Path) -> io::Result<Self> {
+    pub(super) fn open(path: &Path) -> io::Result<Self> {
         let receiver = pipe::OpenOptions::new()
             .read_write(true)
             .open_receiver(path)?;
@@ -42,18 +46,43 @@ impl ProgressReader {
         })
     }
 
-    /// Reads until it is dropped.
+    /// Reads until it is dropped. Cancellation safe.
     pub(super) async fn run(&mut self, job: &Job, to: &Reports) {
         while let Ok(Some(line)) = self.lines.next().await {
-            match parse(&line.text, self.last) {
-                Some(progress) if !line.cut => {
-                    self.last = progress.percent;
-                    to.send(progress).await;
-                }
-                _ => self.junk(job),
-            }
+            self.take(&line, job, to).await;
         }
         std::future::pending::<()>().await;
+    }
+
+    /// Reads what was written before the job's end: all that lies before a line of our own.
+    pub(super) async fn finish(&mut self, path: &Path, job: &Job, to: &Reports) {
+        // An error says that the job has removed its pipe.
+        let Ok(mut sender) = pipe::OpenOptions::new().open_sender(path) else {
+            return;
+        };
+        let rest = async {
+            while let Ok(Some(line)) = self.lines.next().await {
+                if line.text == END {
+                    return;
+                }
+                self.take(&line, job, to).await;
+            }
+        };
+        // With a newline in front, for the job may have left a line without one.
+        let mark = format!("\n{END}\n");
+        let all = futures::future::join(sender.write_all(mark.as_bytes()), rest);
+        let _noisy = timeout(FINISH_LIMIT, all).await;
+    }
+
+    async fn take(&mut self, line: &Line, job: &Job, to: &Reports) {
+        match parse(&line.text, self.last) {
+            _ if line.text.is_empty() => {}
+            Some(progress) if !line.cut => {
+                self.last = progress.percent;
+                to.send(progress).await;
+            }
+            _ => self.junk(job),
+        }
     }
 
     fn junk(&mut self, job: &Job) {

@@ -2,27 +2,33 @@
 
 use std::{io, process::ExitStatus, time::Duration};
 
-use futures::FutureExt as _;
 use isc_proto::v1::FailureClass;
-use tokio::{
-    process::Child,
-    time::{sleep, timeout},
+use tokio::time::{sleep, timeout};
+
+use super::{
+    ExecExecutor,
+    dir::JobDir,
+    env,
+    leader::{Death, Leader, StartError},
+    outcome,
+    progress::ProgressReader,
+};
+use crate::{
+    executor::{Control, End, Job, Stop},
+    warden::strays,
 };
 
-use super::{ExecExecutor, dir::JobDir, env, group::Group, outcome, progress::ProgressReader};
-use crate::executor::{Control, End, Job, Stop};
-
-/// How long what is left in the pipes is read after the end; a process that left the group may hold
-/// them open for ever.
+/// How long what is left in the pipes is read after the end; a process that got away may hold them open
+/// for ever.
 const LAST_OUTPUT: Duration = Duration::from_secs(2);
 
 /// Why a process ended.
 enum Exit {
     /// By itself.
-    Own(ExitStatus),
+    Own,
     /// Its time ran out.
     TimedOut,
-    /// It was told to.
+    /// It was told to, or its lease ended.
     Stopped,
 }
 
@@ -41,15 +47,23 @@ impl ExecExecutor {
         end
     }
 
-    async fn run_in(&self, job: &Job, control: Control, dir: &JobDir) -> Result<End, End> {
+    async fn run_in(&self, job: &Job, mut control: Control, dir: &JobDir) -> Result<End, End> {
         let mut progress = ProgressReader::open(&dir.progress())
             .map_err(|error| start_failed("cannot open the progress pipe", &error))?;
-        let mut child = env::command(&self.service, job, dir)
-            .spawn()
-            .map_err(|error| start_failed(&self.program(), &error))?;
-        let group = Group::of(child.id());
-        let exit = self
-            .watch(job, control, (&mut child, &group), &mut progress)
+        let command = env::command(&self.service, job, dir);
+        let preparing = Leader::prepare(command, &self.warden, dir.mark());
+        let prepared = tokio::select! {
+            prepared = preparing => prepared,
+            _ = control.stopped_beyond(Stop::No) => return Ok(End::Stopped),
+        };
+        // Not given up half-way: a job that has begun is told to stop before it is killed.
+        let begun = match prepared {
+            Ok((leader, gate)) => leader.begin(gate).await,
+            Err(error) => Err(error),
+        };
+        let leader = begun.map_err(|error| self.not_started(error))?;
+        let (exit, status) = self
+            .watch(job, control, (leader, dir), &mut progress)
             .await
             .map_err(|error| start_failed("cannot wait for the job", &error))?;
         if progress.junk_lines() > 0 {
@@ -61,54 +75,55 @@ impl ExecExecutor {
             );
         }
         match exit {
+            // Done all the same, which only a result proves: many a program exits with 0 when it is told
+            // to stop.
+            Exit::Stopped if status.success() => match result(job, dir).await {
+                Ok(End::Succeeded { result_json }) if !result_json.is_empty() => {
+                    Ok(End::Succeeded { result_json })
+                }
+                _ => Ok(End::Stopped),
+            },
             Exit::Stopped => Ok(End::Stopped),
             Exit::TimedOut => Ok(End::failed(
                 FailureClass::TimedOut,
                 "TimedOut",
                 format!("not done within {} s", job.timeout.as_secs_f32()),
             )),
-            Exit::Own(status) if status.success() => {
-                let (path, max) = (dir.result(), job.result_max);
-                off_runtime(move || Ok(outcome::success(&path, max)))
-                    .await
-                    .map_err(|error| start_failed("cannot read the result", &error))
-            }
-            Exit::Own(status) => Ok(outcome::failure(status)),
+            Exit::Own if status.success() => result(job, dir).await,
+            Exit::Own => Ok(outcome::failure(&self.service.file.exec, status)),
         }
     }
 
     /// Follows the process, its output and its progress to the end, and sees to it that nothing of the
-    /// group is left.
+    /// job is left.
     async fn watch(
         &self,
         job: &Job,
         control: Control,
-        (child, group): (&mut Child, &Group),
+        (mut leader, dir): (Leader, &JobDir),
         progress: &mut ProgressReader,
-    ) -> io::Result<Exit> {
-        let (stdout, stderr) = (child.stdout.take(), child.stderr.take());
+    ) -> io::Result<(Exit, ExitStatus)> {
+        let (stdout, stderr) = leader.output();
         let mut output = std::pin::pin!(futures::future::join(
             self.output.pump(job, "stdout", stdout),
             self.output.pump(job, "stderr", stderr),
         ));
         let reports = control.reports.clone();
         let grace = Duration::from_secs(self.service.file.exec.grace_seconds);
-        let mut exit = std::pin::pin!(wait(child, group, control, (job.timeout, grace)));
-        let mut told = std::pin::pin!(progress.run(job, &reports));
-        let (exit, printed) = {
-            let mut printed = false;
+        let mut printed = false;
+        let exit = {
+            let mut told = std::pin::pin!(progress.run(job, &reports));
+            let mut exit = std::pin::pin!(wait(&mut leader, control, (job.timeout, grace)));
             loop {
                 tokio::select! {
-                    exit = &mut exit => break (exit?, printed),
+                    exit = &mut exit => break exit?,
                     _ = &mut output, if !printed => printed = true,
                     () = &mut told => {}
                 }
             }
         };
-        // What it reported last may still be in the pipe; the reader pends when that is empty.
-        let _empty = told.as_mut().now_or_never();
-        // The leader is gone; whoever is left of its group has nothing more to do.
-        group.kill();
+        let Death { status, unwanted } = bury(leader, dir.mark()).await?;
+        progress.finish(&dir.progress(), job, &reports).await;
         let rest = async {
             if !printed {
                 output.await;
@@ -118,10 +133,21 @@ impl ExecExecutor {
             tracing::warn!(
                 uid = job.uid,
                 service = job.service,
-                "a process that left the job's group still holds its output open; it is let go"
+                "a process that left the job still holds its output open; it is let go"
             );
         }
-        Ok(exit)
+        Ok((if unwanted { Exit::Stopped } else { exit }, status))
+    }
+
+    fn not_started(&self, error: StartError) -> End {
+        match error {
+            StartError::Io(error) => start_failed(&self.program(), &error),
+            // Nobody would end it with its lease: some other worker may run it.
+            StartError::Refused(why) => {
+                tracing::warn!("a job was not started: {why}");
+                End::Stopped
+            }
+        }
     }
 
     fn program(&self) -> String {
@@ -130,31 +156,52 @@ impl ExecExecutor {
     }
 }
 
-/// Waits for the leader to end; a timeout or a stop makes it.
+/// Waits for the leader to end, unreaped; a timeout, a stop or the loss of its warden makes it.
 async fn wait(
-    child: &mut Child,
-    group: &Group,
+    leader: &mut Leader,
     mut control: Control,
     (limit, grace): (Duration, Duration),
 ) -> io::Result<Exit> {
+    let unwatched = leader.unwatched();
     let (reason, stop) = tokio::select! {
         biased;
-        status = child.wait() => return Ok(Exit::Own(status?)),
+        ended = leader.ended() => return ended.map(|()| Exit::Own),
         stop = control.stopped_beyond(Stop::No) => (Exit::Stopped, stop),
+        () = unwatched.cancelled() => (Exit::Stopped, Stop::Now),
         () = sleep(limit) => (Exit::TimedOut, Stop::Gently),
     };
     if stop == Stop::Gently {
-        group.terminate();
+        leader.terminate();
         tokio::select! {
             biased;
-            status = child.wait() => return status.map(|_| reason),
+            ended = leader.ended() => return ended.map(|()| reason),
             _ = control.stopped_beyond(Stop::Gently) => {}
+            () = unwatched.cancelled() => {}
             () = sleep(grace) => {}
         }
     }
-    group.kill();
-    child.wait().await?;
+    leader.kill();
+    leader.ended().await?;
     Ok(reason)
+}
+
+/// The leader has ended; whoever is left of the job has nothing more to do.
+async fn bury(leader: Leader, mark: String) -> io::Result<Death> {
+    leader.kill();
+    let death = leader.reap().await?;
+    off_runtime(move || {
+        strays::kill(&[mark]);
+        Ok(())
+    })
+    .await?;
+    Ok(death)
+}
+
+async fn result(job: &Job, dir: &JobDir) -> Result<End, End> {
+    let (path, max) = (dir.result(), job.result_max);
+    off_runtime(move || Ok(outcome::success(&path, max)))
+        .await
+        .map_err(|error| start_failed("cannot read the result", &error))
 }
 
 fn params(job: &Job) -> Result<String, End> {
@@ -180,9 +227,6 @@ fn start_failed(what: &str, error: &io::Error) -> End {
         | io::ErrorKind::PermissionDenied
         | io::ErrorKind::InvalidInput
         | io::ErrorKind::NotADirectory => FailureClass::Permanent,
-        _ if error.raw_os_error() == Some(nix::errno::Errno::ENOEXEC as i32) => {
-            FailureClass::Permanent
-        }
         _ => FailureClass::Retryable,
     };
     End::failed(class, "StartFailed", format!("{what}: {error}"))

@@ -1,6 +1,7 @@
 //! The agent and its real session against a scripted watcher; the test plays the broker.
 
 mod bench;
+mod scripted;
 
 use isc_core::worker_session::{Settlement, TicketNo};
 use isc_proto::v1::{
@@ -11,7 +12,8 @@ use tokio::{task::JoinSet, time::timeout};
 
 use super::*;
 use crate::session::{Session, Watcher};
-use bench::{Bench, SOON, serve, wire_id};
+use bench::{Bench, SOON};
+use scripted::{serve, wire_id};
 
 #[tokio::test]
 async fn a_ticket_becomes_a_job_and_its_slot_is_free_once_the_outcome_is_recorded() {
@@ -114,7 +116,10 @@ async fn only_the_newest_progress_is_told_and_the_last_one_always() {
 #[tokio::test]
 async fn a_drained_worker_reports_interrupted_jobs_and_leaves_when_they_are_recorded() {
     let mut bench = Bench::new().await;
-    let mut stream = bench.welcomed().await;
+    let mut stream = bench.stream().await;
+    stream.hello().await;
+    stream.welcome(3_000).await;
+    bench.wait_free(2).await;
     bench.ticket(1, "a").await;
     stream.grant("a", "endless").await;
     while !matches!(stream.next().await, FromWorker::Progress(_)) {}
@@ -128,6 +133,11 @@ async fn a_drained_worker_reports_interrupted_jobs_and_leaves_when_they_are_reco
     assert!(draining);
     let outcome = stream.outcome().await;
     assert!(matches!(outcome, v1::outcome::Outcome::Interrupted(_)));
+    // It stays, and says so, until the outcome is recorded.
+    while !matches!(
+        stream.next_raw().await.expect("the worker is still there"),
+        FromWorker::Heartbeat(_)
+    ) {}
     let id = Some(wire_id("a"));
     stream.say(ToWorker::Recorded(v1::Recorded { id })).await;
     let ended = timeout(SOON, bench.tasks.join_next()).await;

@@ -14,6 +14,7 @@ use isc_runtime::services::Service;
 use nix::{errno::Errno, sys::signal::kill, unistd::Pid};
 use tempfile::TempDir;
 use tokio::sync::{mpsc, watch};
+use tokio_util::sync::CancellationToken;
 
 use super::*;
 use crate::executor::{Failure, Reports, Stop};
@@ -21,6 +22,7 @@ use crate::executor::{Failure, Reports, Stop};
 /// A service that runs a shell script, and what is needed to run it once.
 struct Bench {
     dir: TempDir,
+    warden: Warden,
     executor: ExecExecutor,
     job: Job,
 }
@@ -71,8 +73,13 @@ impl Bench {
             requester: "alice".into(),
             idempotency_key: "k1".into(),
         };
+        let (warden, keeper) = crate::warden::pair();
+        warden.lease(Some(Duration::MAX));
+        // It ends with the last handle.
+        tokio::spawn(keeper.run(CancellationToken::new()));
         Self {
-            executor: ExecExecutor::new(service, Some(jobs), Output::Log),
+            executor: ExecExecutor::new(service, Some(jobs), Output::Log, warden.clone()),
+            warden,
             dir,
             job,
         }

@@ -29,14 +29,43 @@ async fn a_grandchild_that_holds_stdout_does_not_hang_the_worker() {
 }
 
 #[tokio::test]
-async fn a_grandchild_that_left_the_group_is_waited_for_two_seconds_at_most() {
-    let script = r"setsid sleep 300 & echo $! > $ISC_SERVICE_DIR/child; sleep 0.1";
+async fn a_grandchild_that_left_the_group_dies_with_the_job() {
+    let script = r"
+        setsid sh -c 'setsid sleep 300 & echo $! > $ISC_SERVICE_DIR/child; wait' &
+        while [ ! -s $ISC_SERVICE_DIR/child ]; do sleep 0.01; done";
+    let bench = Bench::new(script);
+    let began = Instant::now();
+    assert_eq!(bench.run().await, succeeded(""));
+    assert!(began.elapsed() < Duration::from_secs(2));
+    assert_dies(bench.pid("child").await).await;
+}
+
+#[tokio::test]
+async fn one_that_hides_even_its_environment_is_waited_for_two_seconds_at_most() {
+    let script = r"
+        setsid env -i sleep 300 & echo $! > $ISC_SERVICE_DIR/child
+        while ! grep -aq sleep /proc/$!/cmdline; do sleep 0.01; done";
     let bench = Bench::new(script);
     let began = Instant::now();
     assert_eq!(bench.run().await, succeeded(""));
     assert!(began.elapsed() < Duration::from_secs(5));
     let child = bench.pid("child").await;
     kill(child, nix::sys::signal::Signal::SIGKILL).unwrap();
+}
+
+#[tokio::test]
+async fn a_job_whose_lease_ends_is_killed_by_the_warden_and_counts_as_stopped() {
+    let script = r"
+        setsid sleep 300 & echo $! > $ISC_SERVICE_DIR/stray
+        trap '' TERM; while :; do sleep 1; done";
+    let bench = Bench::new(script);
+    let running = bench.start();
+    let stray = bench.pid("stray").await;
+    bench.warden.lease(None);
+    assert_eq!(running.end().await, End::Stopped);
+    assert_dies(stray).await;
+    assert_eq!(bench.run().await, End::Stopped, "no lease, no start");
+    assert_eq!(std::fs::read_dir(bench.file("jobs")).unwrap().count(), 0);
 }
 
 #[tokio::test]

@@ -50,15 +50,17 @@ async fn the_exit_decides_how_a_job_failed() {
             "JobFailed",
             "exit code 3",
         ),
+        ("exit 4", FailureClass::Invalid, "JobFailed", "exit code 4"),
         (
             "kill -SEGV $$",
-            FailureClass::Permanent,
+            FailureClass::Retryable,
             "JobKilled",
             "SIGSEGV",
         ),
     ];
     for (script, class, reason, message) in cases {
-        let failure = failure(Bench::new(script).run().await);
+        let bench = Bench::with(script, "  exitCodes: {4: invalid}\n");
+        let failure = failure(bench.run().await);
         assert_eq!((failure.class, failure.reason), (class, reason), "{script}");
         assert!(failure.message.contains(message), "{}", failure.message);
     }
@@ -66,7 +68,9 @@ async fn the_exit_decides_how_a_job_failed() {
 
 #[tokio::test]
 async fn a_program_that_cannot_start_is_named() {
-    for program in ["./nowhere", "isc-no-such-program", "/etc/hostname"] {
+    let plain = tempfile::NamedTempFile::new().unwrap();
+    let plain = plain.path().display().to_string();
+    for program in ["./nowhere", "isc-no-such-program", &plain] {
         let dir = tempfile::tempdir().unwrap();
         let bench = Bench::of(dir, &format!("exec: {{command: [{program}]}}"));
         let failure = failure(bench.run().await);
