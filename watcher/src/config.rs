@@ -1,15 +1,22 @@
 //! The watcher's configuration file, with its defaults and rules.
 
-use std::{net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
+mod flow;
+#[cfg(test)]
+mod tests;
+
+use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
 use isc_core::{
-    admit::{Catalogue, ServiceLimits},
-    engine,
-    flow::{Pause, Tenants},
+    engine::{self, Reconfigure},
     writes::Pace,
 };
 use isc_runtime::{amqp::AmqpConfig, config::ConfigError, services, telemetry::LogConfig};
 use serde::Deserialize;
+
+pub use flow::{PauseConfig, TenantsConfig};
+
+/// The keys that take effect while the watcher runs; the others do at the next start.
+pub(crate) const LIVE_KEYS: [&str; 2] = ["pause", "tenants"];
 
 /// The whole configuration. Every key but `servicesDir` has a default.
 #[derive(Clone, Debug, Deserialize)]
@@ -38,7 +45,13 @@ pub struct WatcherConfig {
     /// How long a silent worker is believed to live.
     #[serde(default)]
     pub lease: LeaseConfig,
-    /// Unclaimed tickets per service in the broker. Default 64.
+    /// What is paused. Takes effect while the watcher runs.
+    #[serde(default)]
+    pub pause: PauseConfig,
+    /// What one tenant may have. Takes effect while the watcher runs.
+    #[serde(default)]
+    pub tenants: TenantsConfig,
+    /// Unclaimed tickets per service in the broker, when the workers offer fewer slots for it. Default 4.
     #[serde(default = "default_window")]
     pub window: usize,
     /// So many attempts lost with their workers are tried again; the next loss fails the request.
@@ -112,7 +125,7 @@ fn default_instance() -> String {
 }
 
 fn default_window() -> usize {
-    64
+    4
 }
 
 fn default_lost_max() -> u32 {
@@ -194,7 +207,8 @@ impl WatcherConfig {
         if self.window == 0 {
             return rule("`window` must be at least 1");
         }
-        Ok(())
+        self.pause.check()?;
+        self.tenants.check()
     }
 
     /// What the engine needs of it.
@@ -213,74 +227,19 @@ impl WatcherConfig {
             },
             suspect: Duration::from_secs(self.kcp.suspect_seconds),
             backlog_max: BACKLOG_MAX,
-            catalogue: limits(catalogue),
-            tenants: Tenants::default(),
-            pause: Pause::default(),
+            catalogue: flow::limits(catalogue),
+            tenants: self.tenants.tenants(),
+            pause: self.pause.pause(),
         }
     }
-}
 
-fn limits(catalogue: &services::Catalogue) -> Catalogue {
-    let limits = |service: &services::Service| ServiceLimits {
-        timeout: Duration::from_secs(service.file.timeout_seconds),
-        max_timeout: Duration::from_secs(service.file.max_timeout()),
-        result_max_bytes: service.file.result_max_bytes,
-        ..ServiceLimits::default()
-    };
-    catalogue
-        .iter()
-        .map(|service| (Arc::from(service.name.as_str()), limits(service)))
-        .collect()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn read(yaml: &str) -> Result<WatcherConfig, ConfigError> {
-        let file = tempfile::NamedTempFile::new().unwrap();
-        std::fs::write(file.path(), yaml).unwrap();
-        let config: WatcherConfig = isc_runtime::config::load_from(Some(file.path()), [])?;
-        config.check()?;
-        Ok(config)
-    }
-
-    #[test]
-    fn one_key_is_enough() {
-        let config = read("servicesDir: services").unwrap();
-        assert_eq!(
-            (
-                config.instance.as_str(),
-                config.lease.seconds,
-                config.window
-            ),
-            ("isc", 30, 64)
-        );
-        assert_eq!(config.kcp.endpoint_slice, "internal.services");
-    }
-
-    #[test]
-    fn rules_name_their_key() {
-        for (yaml, key) in [
-            ("{servicesDir: s, instance: Big}", "instance"),
-            (
-                "{servicesDir: s, lease: {seconds: 10, heartbeatSeconds: 9}}",
-                "lease.seconds",
-            ),
-            (
-                "{servicesDir: s, status: {parallelWrites: 0}}",
-                "parallelWrites",
-            ),
-            (
-                "{servicesDir: s, status: {paralelWrites: 1}}",
-                "paralelWrites",
-            ),
-            ("{servicesDir: s, window: 0}", "window"),
-            ("{servicesDir: s, grpc: {listen: nowhere}}", "listen"),
-            ("instance: isc", "servicesDir"),
-        ] {
-            let error = read(yaml).unwrap_err().to_string();
-            assert!(error.contains(key), "{yaml}: {error}");
+    /// What a running engine takes of it.
+    #[must_use]
+    pub(crate) fn reconfigure(&self, catalogue: &services::Catalogue) -> Reconfigure {
+        Reconfigure {
+            catalogue: flow::limits(catalogue),
+            tenants: self.tenants.tenants(),
+            pause: self.pause.pause(),
         }
     }
 }

@@ -64,7 +64,8 @@ pub fn api_resource_schema() -> Value {
 }
 
 /// The export. Under its maximal permission policy only what the provider workspace grants to
-/// `apis.kcp.io:binding:` subjects can be done in a consumer's workspace, by anyone.
+/// `apis.kcp.io:binding:` subjects can be done in a consumer's workspace, by anyone. A binding need not
+/// accept the permission claim: then its workspace gets no Events.
 #[must_use]
 pub fn api_export() -> Value {
     json!({
@@ -74,6 +75,7 @@ pub fn api_export() -> Value {
         "spec": {
             "resources": [{"group": GROUP, "name": PLURAL, "schema": schema_name(), "storage": {"crd": {}}}],
             "maximalPermissionPolicy": {"local": {}},
+            "permissionClaims": [{"group": "", "resource": "events", "verbs": ["create"]}],
         },
     })
 }

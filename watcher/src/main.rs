@@ -46,5 +46,5 @@ async fn run(args: Args) -> anyhow::Result<()> {
         println!("ok");
         return Ok(());
     }
-    Ok(isc_watcher::run(config, shutdown::on_signals()?).await?)
+    Ok(isc_watcher::run(config, args.config, shutdown::on_signals()?).await?)
 }

@@ -1,5 +1,7 @@
 //! The watcher's metrics. Label sets are closed; gauges come from the engine's state.
 
+mod labels;
+
 use std::{
     sync::{Mutex, PoisonError},
     time::Duration,
@@ -8,13 +10,14 @@ use std::{
 use isc_core::{
     api::Phase,
     engine::{Measure, Snapshot},
-    writes::Urgency,
 };
 use prometheus_client::{
-    encoding::EncodeLabelSet,
     metrics::{counter::Counter, family::Family, gauge::Gauge, histogram::Histogram},
     registry::{Registry, Unit},
 };
+
+use labels::{PhaseLabel, ReasonLabel, SlotLabel};
+pub(crate) use labels::{ResultLabel, WriteLabel};
 
 /// Bucket bounds for everything that is measured in seconds: 5 ms to about 1.5 hours.
 const SECONDS: [f64; 17] = [
@@ -31,6 +34,11 @@ pub(crate) struct Metrics {
     pub(crate) tickets: Family<ResultLabel, Counter>,
     /// The broker is connected (1) or not (0).
     pub(crate) broker_connected: Gauge,
+    /// The broker takes no messages (1).
+    pub(crate) broker_blocked: Gauge,
+    reloads: Family<ResultLabel, Counter>,
+    dead_letters: Family<ReasonLabel, Counter>,
+    events: Family<ResultLabel, Counter>,
     claims: Family<ResultLabel, Counter>,
     ignored: Family<ReasonLabel, Counter>,
     finished: Family<ReasonLabel, Counter>,
@@ -46,50 +54,6 @@ pub(crate) struct Metrics {
     last: Mutex<Option<Snapshot>>,
 }
 
-/// `kind` and `result` of a status write.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
-pub(crate) struct WriteLabel {
-    kind: &'static str,
-    result: &'static str,
-}
-
-/// `result` of a claim or ticket.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
-pub(crate) struct ResultLabel {
-    /// The word.
-    pub(crate) result: &'static str,
-}
-
-/// `reason` of something ignored or finished.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct ReasonLabel {
-    reason: &'static str,
-}
-
-#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct PhaseLabel {
-    phase: &'static str,
-}
-
-#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct SlotLabel {
-    state: &'static str,
-}
-
-// === impl WriteLabel ===
-
-impl WriteLabel {
-    /// The label of a write.
-    #[must_use]
-    pub(crate) fn new(urgency: Urgency, result: &'static str) -> Self {
-        let kind = match urgency {
-            Urgency::Now => "end",
-            Urgency::Live => "live",
-        };
-        Self { kind, result }
-    }
-}
-
 // === impl Metrics ===
 
 impl Metrics {
@@ -100,6 +64,10 @@ impl Metrics {
             status_writes: Family::default(),
             tickets: Family::default(),
             broker_connected: Gauge::default(),
+            broker_blocked: Gauge::default(),
+            reloads: Family::default(),
+            dead_letters: Family::default(),
+            events: Family::default(),
             claims: Family::default(),
             ignored: Family::default(),
             finished: Family::default(),
@@ -134,17 +102,19 @@ impl Metrics {
                 "Whether the broker is connected",
                 &self.broker_connected,
             ),
+            (
+                "broker_blocked",
+                "Whether the broker takes no messages",
+                &self.broker_blocked,
+            ),
         ];
         for (name, help, gauge) in gauges {
             r.register(name, help, gauge.clone());
         }
         let help = "Requests by phase; Finished are those whose end is written";
         r.register("requests", help, self.requests.clone());
-        r.register(
-            "slots",
-            "Slots of the connected workers",
-            self.slots.clone(),
-        );
+        let help = "Slots of the connected workers";
+        r.register("slots", help, self.slots.clone());
         let histograms = [
             ("queue", "From accepted to started", &self.queue),
             ("run", "From started to ended", &self.run),
@@ -168,6 +138,12 @@ impl Metrics {
         r.register("ignored", ignored, self.ignored.clone());
         let dropped = "Things dropped because nobody could take them";
         r.register("dropped", dropped, self.dropped.clone());
+        let reloads = "Reloads of services and configuration, by result";
+        r.register("config_reloads", reloads, self.reloads.clone());
+        let dead = "Dead letters, by why the broker gave up on them";
+        r.register("dead_letters", dead, self.dead_letters.clone());
+        let events = "Kubernetes Events, by what became of them";
+        r.register("events", events, self.events.clone());
         let finished = "Requests that ended, by reason";
         r.register("requests_finished", finished, self.finished.clone());
     }
@@ -207,6 +183,23 @@ impl Metrics {
     /// Counts a thing that was dropped.
     pub(crate) fn dropped(&self, reason: &'static str) {
         self.dropped.get_or_create(&ReasonLabel { reason }).inc();
+    }
+
+    /// Counts a reload.
+    pub(crate) fn reload(&self, result: &'static str) {
+        self.reloads.get_or_create(&ResultLabel { result }).inc();
+    }
+
+    /// Counts a dead letter.
+    pub(crate) fn dead_letter(&self, reason: &'static str) {
+        self.dead_letters
+            .get_or_create(&ReasonLabel { reason })
+            .inc();
+    }
+
+    /// Counts a Kubernetes Event.
+    pub(crate) fn event(&self, result: &'static str) {
+        self.events.get_or_create(&ResultLabel { result }).inc();
     }
 
     /// Sets the gauges.

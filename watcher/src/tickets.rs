@@ -1,9 +1,10 @@
 //! Publishes tickets: confirmed and mandatory, one in flight per channel.
 //!
 //! What is in flight when the connection breaks is published again, since the engine hears that the
-//! broker is there and offers all that is unclaimed anew.
+//! broker is there and offers all that is unclaimed anew. A ticket that finds no queue (an operator has
+//! deleted it, or the service is new) has the queues declared again.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use futures::{FutureExt as _, StreamExt as _, future::BoxFuture, stream::FuturesUnordered};
 use isc_core::{
@@ -11,17 +12,23 @@ use isc_core::{
     ids::{Address, AttemptId},
 };
 use isc_proto::{Ticket, TicketKind, ticket};
-use isc_runtime::amqp::{AmqpError, ConfirmChannel, Link, Published, Session, Topology, declare};
-use tokio::sync::mpsc;
+use isc_runtime::amqp::{
+    AmqpError, BrokerState, ConfirmChannel, Link, Published, Session, Topology, declare,
+};
+use tokio::{sync::mpsc, time::Instant};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
     engine::Input,
+    kcp::Services,
     metrics::{Metrics, ResultLabel},
 };
 
 /// Tickets in flight at once.
 const CHANNELS: usize = 4;
+
+/// Tickets that come back so soon after a declaration were sent before it.
+const RETURNS: Duration = Duration::from_secs(1);
 
 /// An attempt to offer.
 #[derive(Debug)]
@@ -41,7 +48,7 @@ pub(crate) struct Publisher {
     /// Names at the broker.
     pub(crate) topology: Topology,
     /// The services whose queues are declared.
-    pub(crate) services: Vec<String>,
+    pub(crate) services: Services,
     /// What the engine offers.
     pub(crate) offers: mpsc::Receiver<Offer>,
     /// The engine.
@@ -50,6 +57,8 @@ pub(crate) struct Publisher {
     pub(crate) metrics: Arc<Metrics>,
     /// Ends the session.
     pub(crate) stop: CancellationToken,
+    /// When the queues were declared last.
+    pub(crate) declared: Instant,
 }
 
 type Sent = (ConfirmChannel, AttemptId, Result<Published, AmqpError>);
@@ -59,6 +68,7 @@ type Sent = (ConfirmChannel, AttemptId, Result<Published, AmqpError>);
 impl Session for Publisher {
     async fn run(&mut self, link: Link) -> Result<(), AmqpError> {
         self.metrics.broker_connected.set(1);
+        self.metrics.broker_blocked.set(0);
         let ended = self.publish(&link).await;
         self.metrics.broker_connected.set(0);
         ended
@@ -68,33 +78,38 @@ impl Session for Publisher {
 impl Publisher {
     async fn publish(&mut self, link: &Link) -> Result<(), AmqpError> {
         let mut idle = vec![ConfirmChannel::open(link).await?];
-        declare(idle[0].channel(), &self.topology, &self.services).await?;
-        while idle.len() < CHANNELS {
+        self.declare(&idle[0]).await?;
+        for _ in 1..CHANNELS {
             idle.push(ConfirmChannel::open(link).await?);
         }
         // All of these are offered again now.
         while self.offers.try_recv().is_ok() {}
         self.tell(Event::BrokerUp).await;
         let mut in_flight: FuturesUnordered<BoxFuture<'static, Sent>> = FuturesUnordered::new();
-        let stop = self.stop.clone();
+        let (stop, mut state) = (self.stop.clone(), link.state());
+        let mut blocked = false;
         loop {
             tokio::select! {
                 () = stop.cancelled() => return Ok(()),
                 error = link.broken() => return Err(error),
+                Ok(()) = state.changed() => {
+                    blocked = matches!(*state.borrow_and_update(), BrokerState::Blocked(_));
+                    self.metrics.broker_blocked.set(blocked.into());
+                }
                 Some((channel, id, result)) = in_flight.next() => {
                     self.count(&result);
-                    if result? != Published::Confirmed {
-                        self.tell(Event::Unplaced(id)).await;
-                    }
+                    self.settle(&channel, id, result?).await?;
                     idle.push(channel);
                 }
-                Some(offer) = self.offers.recv(), if !idle.is_empty() => {
-                    let channel = idle.pop().expect("checked by the guard");
+                // What the broker does not take now, waits better here.
+                Some(offer) = self.offers.recv(), if !idle.is_empty() && !blocked => {
                     match self.ticket(&offer) {
-                        Ok(body) => in_flight.push(self.send(channel, offer, body)),
+                        Ok(body) => {
+                            let channel = idle.pop().expect("checked by the guard");
+                            in_flight.push(self.send(channel, offer, body));
+                        }
                         Err(error) => {
                             tracing::error!(request = %offer.address, "no ticket can be written: {error}");
-                            idle.push(channel);
                             self.tell(Event::Unplaced(offer.id)).await;
                         }
                     }
@@ -102,6 +117,33 @@ impl Publisher {
                 else => return Ok(()),
             }
         }
+    }
+
+    async fn settle(
+        &mut self,
+        channel: &ConfirmChannel,
+        id: AttemptId,
+        published: Published,
+    ) -> Result<(), AmqpError> {
+        let told = match published {
+            Published::Confirmed => return Ok(()),
+            Published::Returned if self.declared.elapsed() > RETURNS => {
+                tracing::warn!(%id, "a ticket found no queue: declaring them again");
+                self.declare(channel).await?;
+                // The queue took all its tickets with it.
+                Event::BrokerUp
+            }
+            Published::Returned | Published::Nacked => Event::Unplaced(id),
+        };
+        self.tell(told).await;
+        Ok(())
+    }
+
+    async fn declare(&mut self, channel: &ConfirmChannel) -> Result<(), AmqpError> {
+        self.declared = Instant::now();
+        let services = self.services.borrow().clone();
+        let names: Vec<_> = services.iter().map(|s| s.name.as_str()).collect();
+        declare(channel.channel(), &self.topology, names).await
     }
 
     fn send(

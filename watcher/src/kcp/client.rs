@@ -10,22 +10,40 @@ use isc_core::{
     api::{GROUP, PLURAL, VERSION},
     ids::Address,
 };
+use isc_runtime::services::Catalogue;
 use kube::{
     Client, Config,
     client::Body,
     config::{KubeConfigOptions, Kubeconfig},
 };
+use serde::de::DeserializeOwned;
+use tokio::sync::watch;
+
+use super::explain::explain;
 
 /// A call to the API server may take so long.
 pub(super) const CALL_TIMEOUT: Duration = Duration::from_secs(30);
 /// Connecting may take so long.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 
+/// The services as they are now.
+pub(crate) type Services = watch::Receiver<Arc<Catalogue>>;
+
 /// The clients of all endpoints. Cheap to clone; clones share them.
 #[derive(Clone)]
 pub(crate) struct Clients {
     base: Config,
+    services: Services,
     endpoints: Arc<RwLock<HashMap<Arc<str>, Client>>>,
+}
+
+/// Why a call gave nothing.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum CallError {
+    #[error("no answer within {} s", .0.as_secs())]
+    Timeout(Duration),
+    #[error(transparent)]
+    Kube(#[from] kube::Error),
 }
 
 /// Why there is no connection configuration.
@@ -77,11 +95,13 @@ pub(crate) async fn base_config() -> Result<Config, KubeconfigError> {
 // === impl Clients ===
 
 impl Clients {
-    /// Clients with the credentials of that configuration.
+    /// Clients with the credentials of that configuration. What they read of requests is seen in the
+    /// light of these services.
     #[must_use]
-    pub(crate) fn new(base: Config) -> Self {
+    pub(crate) fn new(base: Config, services: Services) -> Self {
         Self {
             base,
+            services,
             endpoints: Arc::default(),
         }
     }
@@ -118,6 +138,58 @@ impl Clients {
             .unwrap_or_else(PoisonError::into_inner);
         Ok(endpoints.entry(url.clone()).or_insert(client).clone())
     }
+
+    /// The services as they change.
+    pub(super) fn services(&self) -> Services {
+        self.services.clone()
+    }
+
+    /// The services of now.
+    pub(super) fn catalogue(&self) -> Arc<Catalogue> {
+        self.services.borrow().clone()
+    }
+
+    /// One call to an endpoint.
+    pub(super) async fn call<T: DeserializeOwned>(
+        &self,
+        endpoint: &Arc<str>,
+        request: http::Result<http::Request<Vec<u8>>>,
+    ) -> Result<T, CallError> {
+        let request = request.map_err(kube::Error::HttpError)?;
+        within(CALL_TIMEOUT, self.endpoint(endpoint)?.request(request)).await
+    }
+}
+
+// === impl CallError ===
+
+impl CallError {
+    /// The server's own word on it, when it gave one.
+    pub(super) fn status(&self) -> Option<&kube::core::Status> {
+        match self {
+            Self::Kube(kube::Error::Api(status)) => Some(status),
+            _ => None,
+        }
+    }
+
+    /// What the server said, or why it said nothing; without a remedy.
+    pub(super) fn plain(&self) -> String {
+        self.status()
+            .map_or_else(|| explain(self), |status| status.message.clone())
+    }
+
+    /// The HTTP code of the server's answer; 0 when it gave none.
+    pub(super) fn code(&self) -> u16 {
+        self.status().map_or(0, |status| status.code)
+    }
+}
+
+/// Awaits a call for at most that long.
+pub(super) async fn within<T>(
+    limit: Duration,
+    call: impl Future<Output = kube::Result<T>>,
+) -> Result<T, CallError> {
+    let answer = tokio::time::timeout(limit, call).await;
+    Ok(answer.map_err(|_elapsed| CallError::Timeout(limit))??)
 }
 
 /// A client for all workspaces of an endpoint: list and watch only.

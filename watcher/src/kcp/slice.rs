@@ -1,19 +1,25 @@
 //! Follows the endpoint slice of the export, and watches each endpoint in it.
 
-use std::{collections::HashMap, sync::Arc, time::Duration};
+use std::{collections::HashMap, sync::Arc};
 
-use futures::StreamExt as _;
 use isc_core::engine::Event;
-use isc_runtime::{admin::Part, backoff::Backoff, nag::Nag};
+use isc_runtime::{admin::Part, nag::Nag};
 use kube::{
     Api,
     core::{ApiResource, DynamicObject, GroupVersionKind},
-    runtime::watcher::{self, watcher},
+    runtime::watcher,
 };
 use tokio::{sync::mpsc, task::JoinSet};
 use tokio_util::sync::CancellationToken;
 
-use super::{client::Clients, explain::explain, watch};
+use super::{
+    client::Clients,
+    explain::explain,
+    follow::{Listener, follow},
+    lists::Lists,
+    mark::{Mark, Taken},
+    watch::{self, Requests},
+};
 use crate::engine::Input;
 
 /// Follows one `APIExportEndpointSlice`.
@@ -21,7 +27,9 @@ pub(crate) struct Follower {
     clients: Clients,
     name: String,
     inputs: mpsc::Sender<Input>,
-    part: Part,
+    lists: Lists,
+    /// What the list of now has shown so far.
+    listed: Option<DynamicObject>,
     watches: HashMap<Arc<str>, CancellationToken>,
     tasks: JoinSet<()>,
 }
@@ -29,7 +37,8 @@ pub(crate) struct Follower {
 // === impl Follower ===
 
 impl Follower {
-    /// Follows the slice of that name in the workspace of the clients. `part` shows whether it is known.
+    /// Follows the slice of that name in the workspace of the clients. `part` shows whether it is known
+    /// and its endpoints are listed.
     #[must_use]
     pub(crate) fn new(
         clients: Clients,
@@ -41,79 +50,48 @@ impl Follower {
             clients,
             name,
             inputs,
-            part,
+            lists: Lists::new(part),
+            listed: None,
             watches: HashMap::new(),
             tasks: JoinSet::new(),
         }
     }
 
-    /// Runs until cancelled.
+    /// Takes the mark of the watcher before, then follows until cancelled.
     ///
     /// # Errors
     /// When the credentials cannot be used at all.
-    pub(crate) async fn run(mut self, stop: CancellationToken) -> Result<(), kube::Error> {
+    pub(crate) async fn run(
+        mut self,
+        mark: Mark,
+        stop: CancellationToken,
+    ) -> Result<(), kube::Error> {
         let client = self.clients.provider()?;
         tokio::select! {
             () = stop.cancelled() => {}
-            () = self.follow(client) => {}
+            () = self.work(client, mark) => {}
         }
-        for token in self.watches.values() {
-            token.cancel();
-        }
-        while self.tasks.join_next().await.is_some() {}
+        self.tasks.shutdown().await;
         Ok(())
     }
 
-    async fn follow(&mut self, client: kube::Client) {
+    async fn work(&mut self, client: kube::Client, mark: Mark) {
+        // Nothing can be granted before the first list; so the mark is gone before the first grant.
+        let lists = self.lists.clone();
+        match mark.take(&client, |why| lists.no_slice(why)).await {
+            Taken::HandedOver => {
+                // Fails when nobody listens.
+                let _ended = self.inputs.send(Input::Event(Event::HandedOver)).await;
+            }
+            Taken::Nothing => {}
+            Taken::Unknown => drop(self.tasks.spawn(mark.forget(client.clone()))),
+        }
         let gvk = GroupVersionKind::gvk("apis.kcp.io", "v1alpha1", "APIExportEndpointSlice");
         let resource = ApiResource::from_gvk_with_plural(&gvk, "apiexportendpointslices");
         let api: Api<DynamicObject> = Api::all_with(client, &resource);
-        let mut nag = Nag::new("kcp");
-        let mut backoff = Backoff::new(Duration::from_millis(250), Duration::from_secs(10));
-        loop {
-            // RBAC on one name allows list and watch only with this selector.
-            let only = watcher::Config::default().fields(&format!("metadata.name={}", self.name));
-            let mut stream = watcher(api.clone(), only).boxed();
-            let mut listed: Option<DynamicObject> = None;
-            while let Some(item) = stream.next().await {
-                match item {
-                    Ok(event) => {
-                        // A list that merely began is no success yet.
-                        if !matches!(event, watcher::Event::Init) {
-                            backoff.reset();
-                        }
-                        self.handle(event, &mut listed, &mut nag).await;
-                    }
-                    Err(error) => {
-                        let text = explain(&error);
-                        self.part.not_ready(&text);
-                        nag.trouble(&text);
-                        tokio::time::sleep(backoff.delay()).await;
-                        if matches!(error, watcher::Error::WatchStartFailed(_)) {
-                            break;
-                        }
-                    }
-                }
-            }
-        }
-    }
-
-    async fn handle(
-        &mut self,
-        event: watcher::Event<DynamicObject>,
-        listed: &mut Option<DynamicObject>,
-        nag: &mut Nag,
-    ) {
-        match event {
-            watcher::Event::Init => *listed = None,
-            watcher::Event::InitApply(slice) => *listed = Some(slice),
-            watcher::Event::InitDone => match listed.take() {
-                Some(slice) => self.changed(endpoints(&slice), nag).await,
-                None => self.missing(nag).await,
-            },
-            watcher::Event::Apply(slice) => self.changed(endpoints(&slice), nag).await,
-            watcher::Event::Delete(_) => self.missing(nag).await,
-        }
+        // RBAC on one name allows list and watch only with this selector.
+        let only = watcher::Config::default().fields(&format!("metadata.name={}", self.name));
+        follow(api, only, self).await;
     }
 
     async fn missing(&mut self, nag: &mut Nag) {
@@ -123,13 +101,12 @@ impl Follower {
             self.name
         );
         self.update(vec![]).await;
-        self.part.not_ready(&text);
+        self.lists.no_slice(&text);
         nag.trouble(&text);
     }
 
     async fn changed(&mut self, urls: Vec<Arc<str>>, nag: &mut Nag) {
         nag.well();
-        self.part.ready();
         if urls.is_empty() {
             tracing::info!("no workspace has bound the export yet");
         }
@@ -138,6 +115,7 @@ impl Follower {
 
     /// Starts and stops watches so that they are those of the slice.
     async fn update(&mut self, urls: Vec<Arc<str>>) {
+        self.lists.endpoints(&urls);
         self.watches.retain(|url, token| {
             let stays = urls.contains(url);
             if !stays {
@@ -145,34 +123,61 @@ impl Follower {
             }
             stays
         });
-        // Whoever is told of an endpoint must know it before its list starts.
-        if self
+        // Whoever is told of an endpoint must know it before its list starts. Fails when nobody listens.
+        let _ended = self
             .inputs
             .send(Input::Event(Event::Endpoints(urls.clone())))
-            .await
-            .is_err()
-        {
-            return;
-        }
+            .await;
         while self.tasks.try_join_next().is_some() {}
         for url in urls {
             if self.watches.contains_key(&url) {
                 continue;
             }
             match self.clients.endpoint(&url) {
-                Ok(client) => {
-                    tracing::info!(endpoint = %url, "new endpoint");
-                    let token = CancellationToken::new();
-                    let watch =
-                        watch::watch(url.clone(), client, self.inputs.clone(), token.clone());
-                    self.tasks.spawn(watch);
-                    self.watches.insert(url, token);
-                }
+                Ok(client) => self.start(url, client),
                 Err(error) => {
                     tracing::error!(endpoint = %url, "an endpoint cannot be used: {}", explain(&error));
                 }
             }
         }
+    }
+
+    fn start(&mut self, url: Arc<str>, client: kube::Client) {
+        tracing::info!(endpoint = %url, "new endpoint");
+        let token = CancellationToken::new();
+        let (inputs, lists) = (self.inputs.clone(), self.lists.clone());
+        let requests = Requests::new(url.clone(), &self.clients, inputs, lists);
+        self.tasks
+            .spawn(watch::watch(requests, client, token.clone()));
+        self.watches.insert(url, token);
+    }
+}
+
+impl Listener<DynamicObject> for Follower {
+    const WHAT: &'static str = "kcp";
+
+    async fn hear(&mut self, event: watcher::Event<DynamicObject>, nag: &mut Nag) -> bool {
+        match event {
+            watcher::Event::Init => self.listed = None,
+            watcher::Event::InitApply(slice) => self.listed = Some(slice),
+            watcher::Event::InitDone => match self.listed.take() {
+                Some(slice) => self.changed(endpoints(&slice), nag).await,
+                None => self.missing(nag).await,
+            },
+            watcher::Event::Apply(slice) => self.changed(endpoints(&slice), nag).await,
+            watcher::Event::Delete(_) => self.missing(nag).await,
+        }
+        !self.inputs.is_closed()
+    }
+
+    fn trouble(&mut self, why: String) -> String {
+        self.lists.no_slice(&why);
+        why
+    }
+
+    /// One object is listed soon, and only an event tells that the trouble is over.
+    fn wants_fresh(&self, _: &watcher::Error) -> bool {
+        true
     }
 }
 

@@ -1,5 +1,7 @@
 //! The engine task: feeds the pure engine and carries out its effects. It never waits for one.
 
+mod effects;
+
 use std::{
     collections::{HashMap, VecDeque},
     pin::Pin,
@@ -8,8 +10,8 @@ use std::{
 };
 
 use isc_core::{
-    engine::{Effect, Engine, Event, Hello, ToWorker},
-    ids::{AttemptId, Now, SessionId},
+    engine::{Engine, Event, Hello},
+    ids::{Now, SessionId},
 };
 use tokio::{
     sync::mpsc,
@@ -18,7 +20,12 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
-use crate::{convert, grpc::Outgoing, kcp::Clients, metrics::Metrics, tickets::Offer};
+use crate::{
+    grpc::Outgoing,
+    kcp::{Clients, News},
+    metrics::Metrics,
+    tickets::Offer,
+};
 
 /// How often the gauges are set while anything happens.
 const SHOW_EVERY: Duration = Duration::from_secs(1);
@@ -32,13 +39,45 @@ pub(crate) enum Input {
     Open(SessionId, Hello, mpsc::Sender<Outgoing>),
 }
 
+/// Why the engine task ended before it was told to.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum EngineError {
+    /// A call's task panicked.
+    #[error("a call failed inside: {0}")]
+    Call(#[from] JoinError),
+    /// Another watcher may lead by now.
+    #[error("this watcher is no leader any more; it must start anew")]
+    SteppedDown,
+}
+
+/// How the engine task ended.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Drained {
+    /// Every status is written and nothing more was granted.
+    pub(crate) clean: bool,
+    /// The time for its end is over then.
+    pub(crate) by: Instant,
+}
+
+/// Where effects go.
+#[derive(Clone)]
+pub(crate) struct Outputs {
+    /// To kcp.
+    pub(crate) clients: Clients,
+    /// To the broker.
+    pub(crate) offers: mpsc::Sender<Offer>,
+    /// To the people.
+    pub(crate) news: mpsc::Sender<News>,
+    /// For counting.
+    pub(crate) metrics: Arc<Metrics>,
+}
+
 /// What the engine task works with.
 pub(crate) struct EngineTask {
     engine: Engine,
     start: Instant,
-    clients: Clients,
-    offers: mpsc::Sender<Offer>,
-    metrics: Arc<Metrics>,
+    outputs: Outputs,
+    stepped_down: bool,
     sessions: HashMap<SessionId, mpsc::Sender<Outgoing>>,
     /// Events that effects led to at once.
     follow_ups: VecDeque<Event>,
@@ -59,19 +98,12 @@ pub(crate) struct Inputs {
 impl EngineTask {
     /// A task around an engine that was made at `start`.
     #[must_use]
-    pub(crate) fn new(
-        engine: Engine,
-        start: Instant,
-        clients: Clients,
-        offers: mpsc::Sender<Offer>,
-        metrics: Arc<Metrics>,
-    ) -> Self {
+    pub(crate) fn new(engine: Engine, start: Instant, outputs: Outputs) -> Self {
         Self {
             engine,
             start,
-            clients,
-            offers,
-            metrics,
+            outputs,
+            stepped_down: false,
             sessions: HashMap::new(),
             follow_ups: VecDeque::new(),
             calls: JoinSet::new(),
@@ -82,26 +114,22 @@ impl EngineTask {
     /// Runs until it was told to stop and every status is written, or `drain` has passed since.
     ///
     /// # Errors
-    /// When a call's task panicked.
+    /// See [`EngineError`].
     pub(crate) async fn run(
         mut self,
         mut from: Inputs,
         stop: CancellationToken,
         drain: Duration,
-    ) -> Result<(), JoinError> {
+    ) -> Result<Drained, EngineError> {
         let timer = tokio::time::sleep(Duration::ZERO);
         tokio::pin!(timer);
         let mut drained_by: Option<Instant> = None;
         loop {
-            if let Some(by) = drained_by
-                && (self.engine.is_clean() || Instant::now() >= by)
-            {
-                if !self.engine.is_clean() {
-                    tracing::warn!(
-                        "some statuses could not be written in time; the next watcher finds the requests"
-                    );
-                }
-                return Ok(());
+            if self.stepped_down {
+                return Err(EngineError::SteppedDown);
+            }
+            if let Some(drained) = drained_by.and_then(|by| self.drained(by)) {
+                return Ok(drained);
             }
             self.set_timer(timer.as_mut(), drained_by);
             tokio::select! {
@@ -117,9 +145,23 @@ impl EngineTask {
                     self.hear_beats(&mut from);
                     self.input(input);
                 }
-                else => return Ok(()),
             }
         }
+    }
+
+    /// Whether a draining task may end.
+    fn drained(&self, by: Instant) -> Option<Drained> {
+        let clean = self.engine.is_clean();
+        if !clean && Instant::now() < by {
+            return None;
+        }
+        if !clean {
+            tracing::warn!(
+                "some statuses could not be written in time; the next watcher finds the requests"
+            );
+        }
+        let clean = self.engine.hands_over(self.start.elapsed());
+        Some(Drained { clean, by })
     }
 
     fn set_timer(&self, timer: Pin<&mut Sleep>, drained_by: Option<Instant>) {
@@ -145,7 +187,7 @@ impl EngineTask {
             .shown
             .is_some_and(|shown| shown + SHOW_EVERY <= Instant::now())
         {
-            self.metrics.show(self.engine.snapshot());
+            self.outputs.metrics.show(self.engine.snapshot());
             self.shown = None;
         }
     }
@@ -184,76 +226,5 @@ impl EngineTask {
             next = self.follow_ups.pop_front();
         }
         self.shown.get_or_insert_with(Instant::now);
-    }
-
-    fn carry_out(&mut self, effect: Effect) {
-        match effect {
-            Effect::Send(id, message) => self.send(id, message),
-            Effect::Close(id) => {
-                self.sessions.remove(&id);
-            }
-            Effect::Publish {
-                id,
-                service,
-                address,
-            } => {
-                if self
-                    .offers
-                    .try_send(Offer {
-                        id: id.clone(),
-                        service,
-                        address,
-                    })
-                    .is_err()
-                {
-                    self.metrics.dropped("ticket_queue_full");
-                    self.follow_ups.push_back(Event::Unplaced(id));
-                }
-            }
-            Effect::ReadParams { id, address } => {
-                let clients = self.clients.clone();
-                self.calls
-                    .spawn(async move { clients.read_params(id, &address).await });
-            }
-            Effect::Write(write) => {
-                let (clients, metrics) = (self.clients.clone(), self.metrics.clone());
-                self.calls
-                    .spawn(async move { clients.write(*write, &metrics).await });
-            }
-            Effect::Delete { .. } | Effect::ReadStatus { .. } | Effect::StepDown => {}
-            Effect::Measure(measure) => self.metrics.measure(&measure),
-        }
-    }
-
-    /// A session whose queue is full is closed: its worker greets again.
-    fn send(&mut self, id: SessionId, message: ToWorker) {
-        let Some(sender) = self.sessions.get(&id) else {
-            return;
-        };
-        if let Some(unsendable) = too_large(&message) {
-            return self.give_up(id, &unsendable);
-        }
-        if sender.try_send(Ok(convert::to_wire(message))).is_err() {
-            self.metrics.dropped("session_queue_full");
-            self.sessions.remove(&id);
-            self.follow_ups.push_back(Event::SessionClosed(id));
-        }
-    }
-
-    /// Parameters are limited far below the largest message; this is the backstop of that rule.
-    fn give_up(&mut self, session: SessionId, id: &AttemptId) {
-        tracing::error!(%id, "the assignment is larger than a message may be");
-        self.metrics.dropped("assignment_too_large");
-        self.sessions.remove(&session);
-        self.follow_ups.push_back(Event::SessionClosed(session));
-    }
-}
-
-fn too_large(message: &ToWorker) -> Option<AttemptId> {
-    match message {
-        ToWorker::Assignment(assignment) => (assignment.params.len()
-            > isc_proto::MESSAGE_MAX_BYTES - 16 * 1024)
-            .then(|| assignment.id.clone()),
-        _ => None,
     }
 }

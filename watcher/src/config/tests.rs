@@ -1,0 +1,95 @@
+//! What the configuration may and may not say.
+
+use super::*;
+
+fn read(yaml: &str) -> Result<WatcherConfig, ConfigError> {
+    let file = tempfile::NamedTempFile::new().unwrap();
+    std::fs::write(file.path(), yaml).unwrap();
+    let config: WatcherConfig = isc_runtime::config::load_from(Some(file.path()), [])?;
+    config.check()?;
+    Ok(config)
+}
+
+#[test]
+fn one_key_is_enough() {
+    let config = read("servicesDir: services").unwrap();
+    assert_eq!(
+        (
+            config.instance.as_str(),
+            config.lease.seconds,
+            config.window
+        ),
+        ("isc", 30, 4)
+    );
+    assert_eq!(config.kcp.endpoint_slice, "internal.services");
+}
+
+#[test]
+fn rules_name_their_key() {
+    for (yaml, key) in [
+        ("{servicesDir: s, instance: Big}", "instance"),
+        (
+            "{servicesDir: s, lease: {seconds: 10, heartbeatSeconds: 9}}",
+            "lease.seconds",
+        ),
+        (
+            "{servicesDir: s, status: {parallelWrites: 0}}",
+            "parallelWrites",
+        ),
+        (
+            "{servicesDir: s, status: {paralelWrites: 1}}",
+            "paralelWrites",
+        ),
+        ("{servicesDir: s, window: 0}", "window"),
+        ("{servicesDir: s, grpc: {listen: nowhere}}", "listen"),
+        ("instance: isc", "servicesDir"),
+        (
+            "{servicesDir: s, tenants: {inFlight: 0}}",
+            "tenants.inFlight",
+        ),
+        ("{servicesDir: s, tenants: {waiting: 0}}", "tenants.waiting"),
+        (
+            "{servicesDir: s, tenants: {waitingBytes: 0}}",
+            "tenants.waitingBytes",
+        ),
+        ("{servicesDir: s, tenants: {inFlihgt: 1}}", "inFlihgt"),
+        (
+            "{servicesDir: s, pause: {tenants: ['root:org:team']}}",
+            "pause.tenants",
+        ),
+        (
+            "{servicesDir: s, pause: {services: [Sign]}}",
+            "pause.services",
+        ),
+        ("{servicesDir: s, pause: {everything: true}}", "everything"),
+    ] {
+        let error = read(yaml).unwrap_err().to_string();
+        assert!(error.contains(key), "{yaml}: {error}");
+    }
+}
+
+#[test]
+fn what_may_run_and_wait_reaches_the_engine() {
+    let config = read(
+        "{servicesDir: s, tenants: {inFlight: 3}, pause: {services: [sign], tenants: [1abc]}}",
+    )
+    .unwrap();
+    let dir = tempfile::tempdir().unwrap();
+    let file = "{exec: {command: [a]}, queueTimeoutSeconds: 7, maxDeadlineSeconds: 9, retry: {retries: 2},
+        ttlSecondsAfterFinished: 60, limits: {rate: {perSecond: 4, burst: 2}, key: {cel: params.a, max: 5}}}";
+    std::fs::write(dir.path().join("sign.yaml"), file).unwrap();
+    let catalogue = services::Catalogue::load(dir.path()).unwrap();
+    let engine = config.engine(&catalogue);
+    assert_eq!(
+        (engine.tenants.in_flight, engine.tenants.waiting),
+        (Some(3), 20_000)
+    );
+    assert!(engine.pause.services.contains("sign") && engine.pause.tenants.contains("1abc"));
+    let sign = &engine.catalogue["sign"];
+    let seconds = |s| Some(Duration::from_secs(s));
+    assert_eq!((sign.queue.default, sign.queue.max), (seconds(7), None));
+    assert_eq!((sign.deadline.max, sign.ttl), (seconds(9), seconds(60)));
+    assert_eq!((sign.retries, sign.flow.per_key), (2, Some(5)));
+    let rate = sign.flow.rate.unwrap();
+    assert_eq!((rate.every, rate.burst), (Duration::from_millis(250), 2));
+}

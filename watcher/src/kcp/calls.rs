@@ -1,0 +1,88 @@
+//! The engine's reads and deletions of single requests. No call outlives its time; each answer is an
+//! event.
+
+use isc_core::{
+    engine::{DeleteResult, Event},
+    ids::{Address, AttemptId, Uid},
+};
+use serde::de::IgnoredAny;
+use serde_json::json;
+
+use super::{
+    client::{CallError, Clients, object_path},
+    explain::explain,
+    object::Seen,
+};
+
+// === impl Clients ===
+
+impl Clients {
+    /// Reads the parameters of a claimed request; none when it is another object by now, or not now.
+    pub(crate) async fn read_params(&self, id: AttemptId, address: &Address) -> Event {
+        let params = self.read(&id.uid, address, "parameters").await;
+        let params = params.map(|seen| seen.params());
+        Event::ParamsRead(id, params)
+    }
+
+    /// Reads the status of a request; none when it is another object by now, or not now.
+    pub(crate) async fn read_status(&self, uid: Uid, address: &Address) -> Event {
+        let seen = self.read(&uid, address, "status").await;
+        let status = seen.and_then(|seen| seen.status());
+        Event::StatusRead(uid, status.map(Box::new))
+    }
+
+    /// Deletes a request, if it still is that one.
+    pub(crate) async fn delete(&self, uid: Uid, address: &Address) -> Event {
+        let options = json!({
+            "apiVersion": "v1", "kind": "DeleteOptions", "preconditions": {"uid": &*uid.0},
+        });
+        let request = http::Request::delete(object_path(address))
+            .header(http::header::CONTENT_TYPE, "application/json")
+            .body(options.to_string().into_bytes());
+        let deleted: Result<IgnoredAny, _> = self.call(&address.endpoint, request).await;
+        let result = match deleted {
+            Ok(_) => DeleteResult::Gone,
+            Err(error) if is_gone(&error) => DeleteResult::Gone,
+            Err(error) => {
+                let hint = if error.code() == 403 {
+                    "; deleting finished requests needs the verb `delete` on apiexports/content \
+                     (deploy/kcp/rbac-controller.yaml)"
+                } else {
+                    ""
+                };
+                tracing::warn!(request = %address, "cannot delete a finished request: {}{hint}", explain(&error));
+                DeleteResult::Retry
+            }
+        };
+        Event::Deleted(uid, result)
+    }
+
+    /// Reads a request.
+    pub(super) async fn get(&self, address: &Address) -> Result<Seen, CallError> {
+        let request = http::Request::get(object_path(address)).body(vec![]);
+        self.call(&address.endpoint, request).await
+    }
+
+    async fn read(&self, uid: &Uid, address: &Address, what: &str) -> Option<Seen> {
+        match self.get(address).await {
+            Ok(seen) => Some(seen).filter(|seen| seen.uid().as_ref() == Some(uid)),
+            Err(error) => {
+                tracing::warn!(request = %address, "cannot read the {what}: {}", explain(&error));
+                None
+            }
+        }
+    }
+}
+
+/// There is no such object, or it has another UID. A virtual workspace that comes up answers 404 as well,
+/// but in plain text.
+fn is_gone(error: &CallError) -> bool {
+    let Some(status) = error.status() else {
+        return false;
+    };
+    match status.code {
+        404 => status.reason == "NotFound",
+        409 => status.message.contains("UID"),
+        _ => false,
+    }
+}

@@ -1,0 +1,85 @@
+//! List and watch, for ever: the one loop behind the endpoint slice and the requests.
+
+use std::time::Duration;
+
+use futures::StreamExt as _;
+use isc_runtime::{backoff::Backoff, nag::Nag};
+use kube::{
+    Api, Resource,
+    runtime::watcher::{self, watcher},
+};
+use serde::de::DeserializeOwned;
+
+use super::explain::explain;
+
+/// A virtual workspace answers 403, 404 and 500 while it comes up, so trouble is tried again soon, but
+/// a lasting one not often.
+pub(super) const BACKOFF: (Duration, Duration) =
+    (Duration::from_millis(250), Duration::from_secs(10));
+
+/// Who hears of a kind's objects.
+pub(super) trait Listener<K: Send>: Send {
+    /// What is waited for, in the log.
+    const WHAT: &'static str;
+
+    /// Hears of an event; false when it wants no more.
+    fn hear(
+        &mut self,
+        event: watcher::Event<K>,
+        nag: &mut Nag,
+    ) -> impl Future<Output = bool> + Send;
+
+    /// Hears why it hears nothing; returns what to say of it.
+    fn trouble(&mut self, why: String) -> String;
+
+    /// Whether only a fresh list is good enough after that error. A watch that cannot start would be
+    /// tried with the same version for ever.
+    fn wants_fresh(&self, error: &watcher::Error) -> bool {
+        matches!(error, watcher::Error::WatchStartFailed(_))
+    }
+
+    /// Resolves when everything must be listed again. Cancellation safe.
+    fn stale(&mut self) -> impl Future<Output = ()> + Send {
+        std::future::pending()
+    }
+}
+
+/// Lists and watches until the listener wants no more.
+pub(super) async fn follow<K, L>(api: Api<K>, config: watcher::Config, listener: &mut L)
+where
+    K: Resource + Clone + DeserializeOwned + std::fmt::Debug + Send + 'static,
+    L: Listener<K>,
+{
+    let mut nag = Nag::new(L::WHAT);
+    let mut backoff = Backoff::new(BACKOFF.0, BACKOFF.1);
+    loop {
+        // Classic list and watch: consistent, paged; a streaming list of an export without bindings
+        // never ends (kcp-dev/kcp#4384).
+        let mut stream = watcher(api.clone(), config.clone()).boxed();
+        loop {
+            let item = tokio::select! {
+                item = stream.next() => item,
+                () = listener.stale() => break,
+            };
+            match item {
+                Some(Ok(event)) => {
+                    // A list that merely began is no success yet.
+                    if !matches!(event, watcher::Event::Init | watcher::Event::InitApply(_)) {
+                        backoff.reset();
+                    }
+                    if !listener.hear(event, &mut nag).await {
+                        return;
+                    }
+                }
+                Some(Err(error)) => {
+                    nag.trouble(&listener.trouble(explain(&error)));
+                    tokio::time::sleep(backoff.delay()).await;
+                    if listener.wants_fresh(&error) {
+                        break;
+                    }
+                }
+                None => break,
+            }
+        }
+    }
+}

@@ -1,0 +1,122 @@
+//! What is kept of an object, and what is computed from its parameters.
+
+use serde_json::json;
+
+use super::*;
+
+fn services() -> Catalogue {
+    let dir = tempfile::tempdir().unwrap();
+    let exec = "exec: {command: [a]}";
+    std::fs::write(dir.path().join("sign.yaml"), exec).unwrap();
+    let keyed = format!("{{{exec}, limits: {{key: {{cel: params.repo}}}}}}");
+    std::fs::write(dir.path().join("publish.yaml"), keyed).unwrap();
+    Catalogue::load(dir.path()).unwrap()
+}
+
+fn seen(change: impl FnOnce(&mut Value)) -> Seen {
+    let mut value = json!({
+        "apiVersion": "internal.services/v1alpha1", "kind": "Request",
+        "metadata": {
+            "name": "a", "namespace": "default", "uid": "u", "resourceVersion": "7", "generation": 1,
+            "creationTimestamp": "2026-01-02T03:04:05Z",
+            "annotations": {"kcp.io/cluster": "1abc", "another": "x"},
+            "managedFields": [{"manager": "kubectl", "fieldsV1": {"f:spec": {}}}],
+        },
+        "spec": {"service": "sign", "params": {"digest": null}},
+    });
+    change(&mut value);
+    serde_json::from_str(&value.to_string()).unwrap()
+}
+
+fn observed(change: impl FnOnce(&mut Value)) -> Option<Observation> {
+    seen(change).observe(&"https://kcp/x".into(), &services())
+}
+
+#[test]
+fn an_object_becomes_an_observation_with_its_workspace() {
+    let seen = observed(|_| ()).unwrap();
+    assert_eq!(seen.address.to_string(), "1abc/default/a");
+    assert_eq!(seen.spec.unwrap().service, "sign");
+    assert_eq!(seen.params, Params::Inline(r#"{"digest":null}"#.into()));
+    assert_eq!(seen.created.unwrap().to_string(), "2026-01-02T03:04:05Z");
+    assert_eq!((seen.status, seen.digest), (None, None));
+}
+
+#[test]
+fn a_watch_and_a_list_can_be_read_without_copies_of_the_parameters() {
+    let object = r#"{"metadata":{"name":"a"},"spec":{"service":"s","params":{"b": 1}}}"#;
+    let event = format!(r#"{{"type":"ADDED","object":{object}}}"#);
+    let event: kube::core::WatchEvent<Seen> = serde_json::from_str(&event).unwrap();
+    let kube::core::WatchEvent::Added(seen) = event else {
+        panic!("another event")
+    };
+    assert_eq!(&*seen.params(), r#"{"b": 1}"#);
+    let list = format!(
+        r#"{{"apiVersion":"v1","kind":"List","metadata":{{"resourceVersion":"1"}},"items":[{object},{object}]}}"#
+    );
+    let list: kube::core::ObjectList<Seen> = serde_json::from_str(&list).unwrap();
+    assert_eq!(list.items.len(), 2);
+}
+
+#[test]
+fn large_parameters_are_not_kept() {
+    let seen =
+        observed(|object| object["spec"]["params"] = json!({"text": "x".repeat(5000)})).unwrap();
+    assert_eq!(seen.params, Params::Large(5011));
+    let object = r#"{"metadata":{"name":"a","uid":"u","namespace":"n","resourceVersion":"1",
+        "annotations":{"kcp.io/cluster":"c"}},"spec":{"service":"s","params":{"a":"LESS"}}}"#;
+    let escaped = object.replace("LESS", "\\u003c".repeat(200_000).as_str());
+    let seen: Seen = serde_json::from_str(&escaped).unwrap();
+    let seen = seen.observe(&"https://kcp/x".into(), &services()).unwrap();
+    assert_eq!(seen.params, Params::Large(200_008), "as plain JSON");
+}
+
+#[test]
+fn a_spec_that_cannot_be_read_is_told_and_a_foreign_status_is_none() {
+    let seen = observed(|object| object["spec"] = json!({"service": 7})).unwrap();
+    assert!(seen.spec.unwrap_err().contains("string"));
+    let seen = observed(|object| object["spec"] = json!(7)).unwrap();
+    assert!(seen.spec.is_err());
+    let seen = observed(|object| object["status"] = json!({"phase": "Odd"})).unwrap();
+    assert_eq!(seen.status, None);
+}
+
+#[test]
+fn an_object_without_a_workspace_is_none_of_ours() {
+    assert!(observed(|object| object["metadata"]["annotations"] = json!({})).is_none());
+}
+
+#[test]
+fn a_digest_tells_parameters_apart_whatever_the_order_of_their_fields() {
+    let digest = |params: &str| {
+        let text = format!(
+            r#"{{"metadata":{{"name":"a","uid":"u","namespace":"n","resourceVersion":"1",
+            "annotations":{{"kcp.io/cluster":"c"}}}},
+            "spec":{{"service":"sign","idempotencyKey":"k","params":{params}}}}}"#
+        );
+        let seen: Seen = serde_json::from_str(&text).unwrap();
+        let seen = seen.observe(&"https://kcp/x".into(), &services());
+        seen.unwrap().digest.unwrap()
+    };
+    assert_eq!(
+        digest(r#"{"a":1,"b":{"c":2,"d":3}}"#),
+        digest(r#"{"b":{"d":3, "c":2}, "a":1}"#)
+    );
+    assert_ne!(digest(r#"{"a":[1,2]}"#), digest(r#"{"a":[2,1]}"#));
+}
+
+#[test]
+fn the_concurrency_key_comes_from_the_parameters_or_says_why_not() {
+    let publish = |params: Value| {
+        let seen = observed(|object| {
+            object["spec"] = json!({"service": "publish", "params": params});
+        });
+        seen.unwrap().flow_key
+    };
+    assert_eq!(publish(json!({"repo": "r"})).unwrap().as_deref(), Some("r"));
+    let error = publish(json!({})).unwrap_err();
+    assert!(
+        error.contains("params.repo") && error.contains("no `repo`"),
+        "{error}"
+    );
+}

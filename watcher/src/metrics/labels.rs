@@ -1,0 +1,50 @@
+//! The labels. Their values are closed lists.
+
+use isc_core::writes::Urgency;
+use prometheus_client::encoding::EncodeLabelSet;
+
+/// `kind` and `result` of a status write.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub(crate) struct WriteLabel {
+    kind: &'static str,
+    result: &'static str,
+}
+
+/// `result` of a claim, a ticket, a reload or an Event.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub(crate) struct ResultLabel {
+    /// The word.
+    pub(crate) result: &'static str,
+}
+
+/// `reason` of something ignored, dropped, dead-lettered or finished.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub(super) struct ReasonLabel {
+    pub(super) reason: &'static str,
+}
+
+/// `phase` of requests.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub(super) struct PhaseLabel {
+    pub(super) phase: &'static str,
+}
+
+/// `state` of slots.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub(super) struct SlotLabel {
+    pub(super) state: &'static str,
+}
+
+// === impl WriteLabel ===
+
+impl WriteLabel {
+    /// The label of a write.
+    #[must_use]
+    pub(crate) fn new(urgency: Urgency, result: &'static str) -> Self {
+        let kind = match urgency {
+            Urgency::Now => "end",
+            Urgency::Live => "live",
+        };
+        Self { kind, result }
+    }
+}

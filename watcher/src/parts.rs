@@ -1,0 +1,278 @@
+//! The parts of the process: who starts them, what they share, and who ends when.
+
+use std::{path::PathBuf, sync::Arc, time::Duration};
+
+use isc_core::{
+    engine::{Engine, Event},
+    ids::Now,
+};
+use isc_runtime::{
+    admin::Readiness,
+    amqp::{BrokerState, Connector, Topology},
+    services::Catalogue,
+};
+use tokio::{
+    sync::{mpsc, watch},
+    task::JoinSet,
+    time::Instant,
+};
+use tokio_util::sync::CancellationToken;
+
+use crate::{
+    Prepared, WatcherError,
+    config::WatcherConfig,
+    dead::DeadLetters,
+    engine::{EngineTask, Input, Inputs, Outputs},
+    kcp::{Announcer, Clients, Follower, Mark, News, Services},
+    metrics::Metrics,
+    reload::{Reloader, Sources},
+    tickets::{Offer, Publisher},
+};
+
+/// Events that wait for the engine; whoever brings more waits.
+const EVENTS: usize = 4096;
+/// Heartbeats that wait for the engine.
+const BEATS: usize = 1024;
+/// Tickets that wait for the broker.
+const OFFERS: usize = 4096;
+/// Changes that wait to be told as Kubernetes Events.
+const NEWS: usize = 1024;
+/// How long servers and watches may take to end after the engine has.
+const END: Duration = Duration::from_secs(3);
+/// What the hand-over mark may take when the drain took all its time.
+const MARK: Duration = Duration::from_secs(1);
+
+/// What all parts share.
+#[derive(Clone)]
+pub(crate) struct Common {
+    /// For counting.
+    pub(crate) metrics: Arc<Metrics>,
+    /// What is there.
+    pub(crate) readiness: Readiness,
+    /// Ends the engine.
+    pub(crate) shutdown: CancellationToken,
+    /// Ends everything else, after the engine, so that the last words still go out.
+    pub(crate) rest: CancellationToken,
+}
+
+/// The running parts, and how each ended.
+pub(crate) struct Parts {
+    common: Common,
+    running: JoinSet<(&'static str, Result<(), String>)>,
+}
+
+/// Where workers' words go: everything, and heartbeats.
+type Ears = (mpsc::Sender<Input>, mpsc::Sender<Event>);
+
+// === impl Parts ===
+
+impl Parts {
+    /// None yet.
+    #[must_use]
+    pub(crate) fn new(common: Common) -> Self {
+        Self {
+            common,
+            running: JoinSet::new(),
+        }
+    }
+
+    /// Adds one.
+    pub(crate) fn add(
+        &mut self,
+        name: &'static str,
+        part: impl Future<Output = Result<(), String>> + Send + 'static,
+    ) {
+        self.running.spawn(async move { (name, part.await) });
+    }
+
+    /// Starts the engine and what feeds it from kcp, the broker and the files.
+    pub(crate) fn start(
+        &mut self,
+        config: &WatcherConfig,
+        file: Option<PathBuf>,
+        prepared: Prepared,
+    ) -> Result<Ears, WatcherError> {
+        let Prepared {
+            services,
+            topology,
+            clients,
+        } = prepared;
+        let (inputs, from_inputs) = mpsc::channel(EVENTS);
+        let (beats, from_beats) = mpsc::channel(BEATS);
+        let (offers, from_offers) = mpsc::channel(OFFERS);
+        let (news, from_news) = mpsc::channel(NEWS);
+        let metrics = self.common.metrics.clone();
+        let outputs = Outputs {
+            clients: clients.clone(),
+            offers,
+            news,
+            metrics,
+        };
+        let from = Inputs {
+            beats: from_beats,
+            inputs: from_inputs,
+        };
+        self.engine(config, &services.borrow().clone(), outputs, from);
+        self.announcer(config, clients.clone(), from_news);
+        let publishing = self.publisher(
+            config,
+            (topology.clone(), services.subscribe()),
+            &inputs,
+            from_offers,
+        );
+        self.dead_letters(config, topology, &inputs, publishing);
+        self.reloader(config, file, services, &inputs)?;
+        self.follower(config, clients, &inputs);
+        Ok((inputs, beats))
+    }
+
+    fn engine(
+        &mut self,
+        config: &WatcherConfig,
+        services: &Catalogue,
+        outputs: Outputs,
+        from: Inputs,
+    ) {
+        let start = Instant::now();
+        let now = Now {
+            mono: Duration::ZERO,
+            wall: jiff::Timestamp::now(),
+        };
+        let (clients, mark) = (outputs.clients.clone(), Mark::new(&config.instance));
+        let engine = Engine::new(config.engine(services), now);
+        let task = EngineTask::new(engine, start, outputs);
+        let drain = Duration::from_secs(config.drain_seconds);
+        let running = task.run(from, self.common.shutdown.clone(), drain);
+        self.add("the engine", async move {
+            let drained = running.await.map_err(|error| error.to_string())?;
+            if drained.clean {
+                let left = drained.by.saturating_duration_since(Instant::now());
+                let client = clients.provider().map_err(|error| error.to_string())?;
+                mark.leave(&client, left.max(MARK)).await;
+            }
+            Ok(())
+        });
+    }
+
+    fn announcer(&mut self, config: &WatcherConfig, clients: Clients, news: mpsc::Receiver<News>) {
+        let Common { metrics, rest, .. } = self.common.clone();
+        let announcer = Announcer::new(clients, config.instance.clone(), news, metrics);
+        self.add("the announcer", async {
+            announcer.run(rest).await;
+            Ok(())
+        });
+    }
+
+    fn reloader(
+        &mut self,
+        config: &WatcherConfig,
+        file: Option<PathBuf>,
+        services: watch::Sender<Arc<Catalogue>>,
+        inputs: &mpsc::Sender<Input>,
+    ) -> Result<(), WatcherError> {
+        let Common { metrics, rest, .. } = self.common.clone();
+        let sources = Sources {
+            file,
+            services: config.services_dir.clone(),
+        };
+        let reloader = Reloader::new(sources, (config, services), inputs.clone(), metrics)?;
+        self.add("the reloader", async {
+            reloader.run(rest).await;
+            Ok(())
+        });
+        Ok(())
+    }
+
+    fn follower(&mut self, config: &WatcherConfig, clients: Clients, inputs: &mpsc::Sender<Input>) {
+        let slice = config.kcp.endpoint_slice.clone();
+        let part = self.common.readiness.part("kcp");
+        let follower = Follower::new(clients, slice, inputs.clone(), part);
+        let mark = Mark::new(&config.instance);
+        let following = follower.run(mark, self.common.rest.clone());
+        self.add("the endpoint follower", async { text(following.await) });
+    }
+
+    /// Starts the publisher; returns the state of its connection.
+    fn publisher(
+        &mut self,
+        config: &WatcherConfig,
+        (topology, services): (Topology, Services),
+        inputs: &mpsc::Sender<Input>,
+        offers: mpsc::Receiver<Offer>,
+    ) -> watch::Receiver<BrokerState> {
+        let rest = self.common.rest.clone();
+        let connector = self.connector(config, "", "rabbitmq");
+        let state = connector.state();
+        let publisher = Publisher {
+            instance: config.instance.clone(),
+            topology,
+            services,
+            offers,
+            inputs: inputs.clone(),
+            metrics: self.common.metrics.clone(),
+            stop: rest.clone(),
+            declared: Instant::now(),
+        };
+        self.add("the publisher", async move {
+            connector.supervise(rest, publisher).await;
+            Ok(())
+        });
+        state
+    }
+
+    fn dead_letters(
+        &mut self,
+        config: &WatcherConfig,
+        topology: Topology,
+        inputs: &mpsc::Sender<Input>,
+        mut publishing: watch::Receiver<BrokerState>,
+    ) {
+        let rest = self.common.rest.clone();
+        let connector = self.connector(config, " dead letters", "rabbitmq dead letters");
+        let letters = DeadLetters {
+            instance: config.instance.clone(),
+            topology,
+            inputs: inputs.clone(),
+            metrics: self.common.metrics.clone(),
+            stop: rest.clone(),
+        };
+        self.add("the consumer of dead letters", async move {
+            // One connection tries until there is a broker; two would say everything twice.
+            let there = publishing.wait_for(BrokerState::is_connected);
+            if rest.run_until_cancelled(there).await.is_some() {
+                connector.supervise(rest, letters).await;
+            }
+            Ok(())
+        });
+    }
+
+    fn connector(&self, config: &WatcherConfig, purpose: &str, part: &'static str) -> Connector {
+        let name = format!("isc-watcher {}{purpose}", config.instance);
+        Connector::new(config.amqp.clone(), name, self.common.readiness.part(part))
+    }
+
+    /// Waits for the first part to end: on shutdown that is the engine, and the rest follows it.
+    pub(crate) async fn supervise(mut self) -> Result<(), WatcherError> {
+        let (part, result) = match self.running.join_next().await {
+            Some(Ok(ended)) => ended,
+            Some(Err(error)) => ("a part", Err(error.to_string())),
+            None => ("everything", Ok(())),
+        };
+        if !self.common.shutdown.is_cancelled() {
+            let why = result.err().unwrap_or_else(|| "it returned".into());
+            return Err(WatcherError::Ended { part, why });
+        }
+        self.common.rest.cancel();
+        let all = async { while self.running.join_next().await.is_some() {} };
+        if tokio::time::timeout(END, all).await.is_err() {
+            tracing::warn!("some connections did not end in time");
+        }
+        tracing::info!("ended");
+        result.map_err(|why| WatcherError::Ended { part, why })
+    }
+}
+
+/// An end as a text.
+pub(crate) fn text<E: std::fmt::Display>(result: Result<(), E>) -> Result<(), String> {
+    result.map_err(|error| error.to_string())
+}

@@ -1,0 +1,277 @@
+//! Reloads service files and the configuration while the watcher runs. What cannot be read is told, and
+//! the last good state stays.
+
+use std::{
+    collections::BTreeSet,
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Duration,
+};
+
+use isc_core::engine::{Event, Reconfigure};
+use isc_runtime::{config, nag::Nag, services::Catalogue};
+use notify::{
+    EventKind, RecommendedWatcher, RecursiveMode, Watcher as _,
+    event::{AccessKind, AccessMode},
+};
+use serde_json::{Map, Value};
+use tokio::sync::{mpsc, watch};
+use tokio_util::sync::CancellationToken;
+
+use crate::{
+    WatcherError,
+    config::{LIVE_KEYS, WatcherConfig},
+    engine::Input,
+    metrics::Metrics,
+};
+
+/// A change is read when nothing has changed for that long: files are written in several steps.
+const QUIET: Duration = Duration::from_millis(200);
+/// But it is read after so many of these, however busy the folder is.
+const PATIENCE: usize = 10;
+
+/// Where things are read from.
+#[derive(Clone, Debug)]
+pub(crate) struct Sources {
+    /// The configuration file, when there is one.
+    pub(crate) file: Option<PathBuf>,
+    /// The folder of the service files, as it was at the start.
+    pub(crate) services: PathBuf,
+}
+
+/// What was read.
+#[derive(Clone)]
+struct Loaded {
+    /// All keys of the configuration.
+    keys: Map<String, Value>,
+    catalogue: Arc<Catalogue>,
+    live: Reconfigure,
+}
+
+/// Watches the files.
+pub(crate) struct Reloader {
+    sources: Sources,
+    known: Loaded,
+    services: watch::Sender<Arc<Catalogue>>,
+    inputs: mpsc::Sender<Input>,
+    metrics: Arc<Metrics>,
+    nag: Nag,
+}
+
+// === impl Sources ===
+
+impl Sources {
+    fn load(&self) -> Result<Loaded, WatcherError> {
+        let file = self.file.as_deref();
+        let config: WatcherConfig = config::load(file)?;
+        config.check()?;
+        let catalogue = Catalogue::load(&self.services)?;
+        Ok(Loaded {
+            keys: config::load(file)?,
+            live: config.reconfigure(&catalogue),
+            catalogue: Arc::new(catalogue),
+        })
+    }
+
+    /// The folders in which something tells of a change. Where files are links into a folder that is
+    /// exchanged as a whole, as Kubernetes does it, the exchange is seen beside them.
+    fn folders(&self) -> BTreeSet<PathBuf> {
+        let files = self.file.iter().flat_map(|file| {
+            let real = file.canonicalize().unwrap_or_else(|_| file.clone());
+            [parent(file), parent(&real)]
+        });
+        files
+            .chain([self.services.clone(), parent(&self.services)])
+            .collect()
+    }
+
+    /// Whether a change of that path can matter.
+    fn concerns(&self, path: &Path) -> bool {
+        if path.starts_with(&self.services) {
+            return true;
+        }
+        let exchanged = path
+            .file_name()
+            .is_some_and(|name| name.to_string_lossy().starts_with("..data"));
+        let named = self
+            .file
+            .as_ref()
+            .is_some_and(|file| path.file_name() == file.file_name());
+        exchanged || named
+    }
+}
+
+// === impl Reloader ===
+
+impl Reloader {
+    /// A reloader of what `config` and `catalogue` were read from.
+    ///
+    /// # Errors
+    /// When the configuration cannot be read any more.
+    pub(crate) fn new(
+        sources: Sources,
+        (config, services): (&WatcherConfig, watch::Sender<Arc<Catalogue>>),
+        inputs: mpsc::Sender<Input>,
+        metrics: Arc<Metrics>,
+    ) -> Result<Self, WatcherError> {
+        let sources = Sources {
+            file: sources.file.map(absolute),
+            services: absolute(sources.services),
+        };
+        let catalogue = services.borrow().clone();
+        let known = Loaded {
+            keys: config::load(sources.file.as_deref())?,
+            live: config.reconfigure(&catalogue),
+            catalogue,
+        };
+        Ok(Self {
+            sources,
+            known,
+            services,
+            inputs,
+            metrics,
+            nag: Nag::new("a usable configuration"),
+        })
+    }
+
+    /// Runs until cancelled.
+    pub(crate) async fn run(mut self, stop: CancellationToken) {
+        if stop.run_until_cancelled(self.watch()).await.is_some() {
+            // Without a watch there is nothing to do, which is no reason to end the process.
+            stop.cancelled().await;
+        }
+    }
+
+    async fn watch(&mut self) {
+        let (ring, mut bell) = mpsc::channel(1);
+        let sources = self.sources.clone();
+        let hear = move |event: notify::Result<notify::Event>| {
+            if event.map_or(true, |event| is_change(&event, &sources)) {
+                // One that waits already is enough.
+                let _waiting = ring.try_send(());
+            }
+        };
+        let mut watcher = match notify::recommended_watcher(hear) {
+            Ok(watcher) => watcher,
+            Err(error) => {
+                tracing::warn!(
+                    "files cannot be watched: {error}; changes take effect at the next start"
+                );
+                return;
+            }
+        };
+        self.arm(&mut watcher);
+        // What changed between the start and now.
+        self.reload().await;
+        while bell.recv().await.is_some() {
+            for _ in 0..PATIENCE {
+                if tokio::time::timeout(QUIET, bell.recv()).await.is_err() {
+                    break;
+                }
+            }
+            // A folder that was replaced is another one.
+            self.arm(&mut watcher);
+            self.reload().await;
+        }
+    }
+
+    fn arm(&mut self, watcher: &mut RecommendedWatcher) {
+        for folder in self.sources.folders() {
+            let _was_not_watched = watcher.unwatch(&folder);
+            if let Err(error) = watcher.watch(&folder, RecursiveMode::NonRecursive) {
+                self.nag.trouble(&format!(
+                    "changes in {} cannot be seen: {error}",
+                    folder.display()
+                ));
+            }
+        }
+    }
+
+    async fn reload(&mut self) {
+        let sources = self.sources.clone();
+        let loading = tokio::task::spawn_blocking(move || sources.load());
+        match loading.await {
+            Ok(Ok(loaded)) => self.take(loaded).await,
+            Ok(Err(error)) => {
+                self.metrics.reload("failed");
+                self.nag
+                    .trouble(&format!("{error}; the last good one stays in force"));
+            }
+            Err(error) => tracing::error!("the reload failed inside: {error}"),
+        }
+    }
+
+    async fn take(&mut self, loaded: Loaded) {
+        self.nag.well();
+        let later = later_keys(&self.known.keys, &loaded.keys);
+        if !later.is_empty() {
+            tracing::warn!(
+                "changed, and takes effect at the next start: {}",
+                later.join(", ")
+            );
+        }
+        let before = std::mem::replace(&mut self.known, loaded);
+        let changes = changes(&before, &self.known);
+        if changes.is_empty() {
+            return;
+        }
+        tracing::info!("reloaded: {}", changes.join(", "));
+        self.metrics.reload("ok");
+        let event = Event::Reconfigured(Box::new(self.known.live.clone()));
+        // Fails when nobody listens. The engine first: then it knows the services of what it is told.
+        let _ended = self.inputs.send(Input::Event(event)).await;
+        self.services.send_replace(self.known.catalogue.clone());
+    }
+}
+
+/// Reading is no change, and there is much of it.
+fn is_change(event: &notify::Event, sources: &Sources) -> bool {
+    let written = EventKind::Access(AccessKind::Close(AccessMode::Write));
+    let changed = !event.kind.is_access() || event.kind == written;
+    changed && (event.paths.is_empty() || event.paths.iter().any(|path| sources.concerns(path)))
+}
+
+/// What is different for a running watcher.
+fn changes(before: &Loaded, now: &Loaded) -> Vec<String> {
+    let (old, new) = (&before.live.catalogue, &now.live.catalogue);
+    let names: BTreeSet<_> = old.keys().chain(new.keys()).collect();
+    let key = |loaded: &Loaded, name: &str| loaded.catalogue.get(name)?.key.clone();
+    let mut changes: Vec<String> = names
+        .into_iter()
+        .filter_map(|name| match (old.get(name), new.get(name)) {
+            (None, Some(_)) => Some(format!("{name} (new)")),
+            (Some(_), None) => Some(format!("{name} (gone: its requests wait)")),
+            (before_limits, limits) => (before_limits != limits
+                || key(before, name) != key(now, name))
+            .then(|| name.to_string()),
+        })
+        .collect();
+    if before.live.pause != now.live.pause {
+        changes.push("`pause`".into());
+    }
+    if before.live.tenants != now.live.tenants {
+        changes.push("`tenants`".into());
+    }
+    changes
+}
+
+/// Keys whose change needs another start.
+fn later_keys(before: &Map<String, Value>, now: &Map<String, Value>) -> Vec<String> {
+    let names: BTreeSet<_> = before.keys().chain(now.keys()).collect();
+    names
+        .into_iter()
+        .filter(|name| !LIVE_KEYS.contains(&name.as_str()) && before.get(*name) != now.get(*name))
+        .map(|name| format!("`{name}`"))
+        .collect()
+}
+
+fn absolute(path: PathBuf) -> PathBuf {
+    std::path::absolute(&path).unwrap_or(path)
+}
+
+fn parent(path: &Path) -> PathBuf {
+    path.parent().unwrap_or(path).to_owned()
+}
+
+#[cfg(test)]
+mod tests;
