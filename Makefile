@@ -1,6 +1,6 @@
 # The one entry for every habit; the work is done in scripts/ and by isc-dev (tests/src/bin/isc-dev).
 
-.PHONY: help demo up down status test test-quick lint check-deploy fmt gen bench-latency build setup clean
+.PHONY: help demo up down status test test-quick chaos overload lint check-deploy fmt gen bench-latency build setup clean
 .DEFAULT_GOAL := help
 
 RELEASE_BUILD := cargo build --release -p isc-watcher -p isc-worker -p isc-tests --bins
@@ -25,6 +25,14 @@ status: ## what `make up` started: memory, readiness, logs
 
 test: setup build ## all tests, end to end against a real kcp and a real RabbitMQ
 	@target/debug/isc-dev test -- cargo test --workspace --no-fail-fast
+
+chaos: setup ## the fault suite: everything is broken while thousands of requests run (SEED=n REQUESTS=n)
+	@echo "==> building (release)" && $(RELEASE_BUILD)
+	@$(ISC_DEV) chaos $(if $(SEED),--seed $(SEED)) $(if $(REQUESTS),--requests $(REQUESTS))
+
+overload: setup ## 50,000 waiting requests, 5,000 large ones, 10,000 finished ones: memory, order, idle load
+	@echo "==> building (release)" && $(RELEASE_BUILD)
+	@for scene in crowd bulk idle; do $(ISC_DEV) chaos --scene $$scene || exit 1; done
 
 test-quick: ## the tests that need no servers
 	@cargo test --workspace --exclude isc-tests

@@ -124,11 +124,11 @@ impl Watcher {
     /// # Errors
     /// When it ends instead or does not become ready in time.
     pub async fn ready(&mut self) -> Result<()> {
-        ready(&mut self.process, self.admin, wait::USUAL).await?;
-        wait::until("the watcher lists requests", wait::USUAL, async || {
+        wait::until("the watcher is ready", wait::USUAL, async || {
             self.process.check_alive()?;
-            let listed = self.process.log().contains("listed, watching");
-            ensure!(listed, "its log does not say so");
+            let (code, body) = readiness(self.admin).await?;
+            let bound = !body.contains("no workspace has bound");
+            ensure!(code == 200 && bound, "/readyz answered {code}: {body}");
             Ok(())
         })
         .await

@@ -3,9 +3,11 @@
 //!
 //! It knows the product from outside only: its binaries, its manifests, its API and its metrics.
 
+pub mod chaos;
 pub mod environment;
 pub mod identity;
 pub mod isc;
+pub mod ledger;
 pub mod manifests;
 pub mod metrics;
 pub mod net;

@@ -51,6 +51,8 @@ pub struct Process {
 pub struct Usage {
     /// Resident memory, MB (2^20 bytes).
     pub resident_mb: f64,
+    /// The most that it ever was, MB.
+    pub peak_mb: f64,
     /// Processor time since its start, seconds.
     pub cpu_seconds: f64,
 }
@@ -190,6 +192,14 @@ impl Process {
         }
     }
 
+    /// How it ended, if it has.
+    ///
+    /// # Errors
+    /// When the system does not say.
+    pub fn exited(&mut self) -> Result<Option<ExitStatus>> {
+        Ok(self.child.try_wait()?)
+    }
+
     /// Sends a signal to the process alone.
     ///
     /// # Errors
@@ -255,11 +265,11 @@ fn pid_of(child: &Child) -> Pid {
 pub fn usage(pid: u32) -> Result<Usage> {
     let status = std::fs::read_to_string(format!("/proc/{pid}/status"))?;
     let stat = std::fs::read_to_string(format!("/proc/{pid}/stat"))?;
-    let line = status
-        .lines()
-        .find_map(|l| l.strip_prefix("VmRSS:"))
-        .unwrap_or("0");
-    let kb: f64 = line.trim().trim_end_matches(" kB").parse().unwrap_or(0.0);
+    let megabytes = |field: &str| {
+        let line = status.lines().find_map(|l| l.strip_prefix(field));
+        let text = line.unwrap_or("0").trim().trim_end_matches(" kB");
+        text.parse::<f64>().unwrap_or(0.0) / 1024.0
+    };
     // After the name, which may hold spaces: utime and stime are the 12th and 13th field.
     let fields = stat.rsplit_once(')').map_or("", |(_, rest)| rest);
     let ticks: f64 = fields
@@ -269,7 +279,8 @@ pub fn usage(pid: u32) -> Result<Usage> {
         .filter_map(|f| f.parse::<f64>().ok())
         .sum();
     Ok(Usage {
-        resident_mb: kb / 1024.0,
+        resident_mb: megabytes("VmRSS:"),
+        peak_mb: megabytes("VmHWM:"),
         cpu_seconds: ticks / TICKS_PER_SECOND,
     })
 }

@@ -169,6 +169,19 @@ impl Team {
         made.metadata.uid.context("a request without a UID")
     }
 
+    /// Sets `spec.cancel` of a request in the namespace `default`.
+    ///
+    /// # Errors
+    /// What the API server answers.
+    pub async fn cancel(&self, name: &str) -> Result<()> {
+        let patch = kube::api::Patch::Merge(json!({"spec": {"cancel": true}}));
+        let requests = self.requests(NAMESPACE);
+        requests
+            .patch(name, &kube::api::PatchParams::default(), &patch)
+            .await?;
+        Ok(())
+    }
+
     /// The status of a request in the namespace `default`; null when there is none.
     ///
     /// # Errors

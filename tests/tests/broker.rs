@@ -1,59 +1,8 @@
-//! RabbitMQ: absent, late, and with things in its queues that nobody can read.
+//! RabbitMQ: absent, late, and short of memory.
 
-use anyhow::{Context as _, Result, ensure};
-use isc_tests::{Scene, isc, isc::set, net, scene, wait};
-use lapin::{
-    BasicProperties, Connection, ConnectionProperties,
-    options::{BasicGetOptions, BasicPublishOptions},
-};
+use anyhow::{Result, ensure};
+use isc_tests::{isc, isc::set, net, scene, servers::RabbitMq, wait};
 use serde_json::json;
-
-async fn channel(scene: &Scene) -> Result<(Connection, lapin::Channel)> {
-    let connection = Connection::connect(&scene.amqp, ConnectionProperties::default()).await?;
-    let channel = connection.create_channel().await?;
-    Ok((connection, channel))
-}
-
-#[test]
-fn a_broken_ticket_goes_to_the_dead_letters_and_the_worker_lives() -> Result<()> {
-    scene::run(async |scene| {
-        let _watcher = scene.watcher().await?;
-        let mut worker = scene.worker("worker-1").await?;
-        let (_connection, channel) = channel(scene).await?;
-        let junk: [&[u8]; 3] = [b"{broken", b"", br#"{"version": 99}"#];
-        for body in junk {
-            let properties = BasicProperties::default().with_delivery_mode(2);
-            channel
-                .basic_publish(
-                    "".into(),
-                    "isc.requests.echo".into(),
-                    BasicPublishOptions::default(),
-                    body,
-                    properties,
-                )
-                .await?
-                .await?;
-        }
-        for _ in junk {
-            wait::until("a dead letter arrives", wait::USUAL, async || {
-                let options = BasicGetOptions { no_ack: true };
-                let letter = channel.basic_get("isc.dead".into(), options).await?;
-                let letter = letter.context("isc.dead is empty")?;
-                ensure!(
-                    junk.contains(&letter.delivery.data.as_slice()),
-                    "another message"
-                );
-                Ok(())
-            })
-            .await?;
-        }
-        worker.process.check_alive()?;
-        scene.team.ask("after", "echo", json!({"a": 1})).await?;
-        let status = scene.team.wait_end("after").await?;
-        assert_eq!(status["result"], json!({"a": 1}), "{status}");
-        Ok(())
-    })
-}
 
 #[test]
 fn a_worker_may_start_before_the_watcher_and_both_before_the_broker() -> Result<()> {
@@ -147,5 +96,49 @@ fn a_lost_connection_to_the_broker_is_made_again() -> Result<()> {
         let status = scene.team.wait_end("meanwhile").await?;
         assert_eq!(status["result"], json!({"a": 1}), "{status}");
         Ok(())
+    })
+}
+
+/// Has a node take no more messages (0), or take them again.
+async fn limit_memory(broker: &RabbitMq, share: f32) -> Result<()> {
+    let mut tool = broker.start_limiting_memory(share)?;
+    let status = tool.ended(wait::USUAL).await?;
+    ensure!(status.success(), "{}", tool.tail(10));
+    Ok(())
+}
+
+#[test]
+fn a_broker_that_takes_no_messages_shows_in_metrics_and_readiness_and_is_waited_for() -> Result<()>
+{
+    scene::run(async |scene| {
+        let mut broker = RabbitMq::start(&scene.dir, &scene.env.secret)?;
+        broker.ready().await?;
+        let url = broker.broker.url("%2f");
+        let (mut watcher, mut worker) = (scene.watcher_config(), scene.worker_config("worker-1"));
+        set(&mut watcher, "amqp.url", url.as_str());
+        set(&mut worker, "amqp.url", url.as_str());
+        let (mut watcher, mut worker) =
+            (scene.start_watcher(watcher)?, scene.start_worker(worker)?);
+        watcher.ready().await?;
+        worker.ready().await?;
+        limit_memory(&broker, 0.0).await?;
+        scene.team.ask("patient", "echo", json!({"a": 1})).await?;
+        wait::until("the watcher says so", wait::USUAL, async || {
+            let blocked = watcher.metrics().await?.sum("isc_broker_blocked", &[]);
+            let (code, body) = isc::readiness(watcher.admin).await?;
+            let told = code == 200 && body.contains("takes no messages");
+            ensure!(told && blocked > 0.5, "{blocked}, {code}: {body}");
+            Ok(())
+        })
+        .await?;
+        limit_memory(&broker, 0.4).await?;
+        let status = scene.team.wait_end("patient").await?;
+        assert_eq!(status["result"], json!({"a": 1}), "{status}");
+        wait::until("all is well again", wait::USUAL, async || {
+            let blocked = watcher.metrics().await?.sum("isc_broker_blocked", &[]);
+            ensure!(blocked < 0.5, "still {blocked}");
+            Ok(())
+        })
+        .await
     })
 }

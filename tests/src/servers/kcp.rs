@@ -2,6 +2,7 @@
 
 use std::{
     fmt::Write as _,
+    net::SocketAddr,
     path::{Path, PathBuf},
     process::Command,
     time::Duration,
@@ -29,6 +30,7 @@ pub struct Kcp {
     pub ca_file: PathBuf,
     /// The process.
     pub process: Process,
+    launch: Launch,
 }
 
 // === impl Kcp ===
@@ -39,6 +41,18 @@ impl Kcp {
     /// # Errors
     /// When kcp is missing, or cannot start.
     pub fn start(dir: &Path, secret: &str) -> Result<Self> {
+        Self::start_with(dir, secret, |_api| Vec::new())
+    }
+
+    /// The same, with more arguments, which may depend on the address that it will have.
+    ///
+    /// # Errors
+    /// When kcp is missing, or cannot start.
+    pub fn start_with(
+        dir: &Path,
+        secret: &str,
+        more: impl FnOnce(SocketAddr) -> Vec<String>,
+    ) -> Result<Self> {
         let dir = dir.join("kcp");
         std::fs::create_dir_all(&dir)?;
         let tokens = dir.join("tokens.csv");
@@ -59,12 +73,23 @@ impl Kcp {
             "--embedded-etcd-wal-size-bytes=5000".to_owned(),
             "-v=1".to_owned(),
         ];
-        let process = Launch::new("kcp", &find()?, &dir).args(arguments).start()?;
+        let launch = Launch::new("kcp", &find()?, &dir).args(arguments);
+        let launch = launch.args(more(api));
         Ok(Self {
             url: format!("https://{api}"),
             ca_file: dir.join("apiserver.crt"),
-            process,
+            process: launch.start()?,
+            launch,
         })
+    }
+
+    /// Starts it again after its end, with the data that it has.
+    ///
+    /// # Errors
+    /// When it cannot start.
+    pub fn start_again(&mut self) -> Result<()> {
+        self.process = self.launch.start()?;
+        Ok(())
     }
 
     /// The program that was started.

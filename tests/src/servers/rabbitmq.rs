@@ -27,6 +27,7 @@ pub struct RabbitMq {
     pub broker: Broker,
     /// The node.
     pub process: Process,
+    launch: Launch,
     // After the node: dropped, and so ended, last.
     _epmd: Process,
 }
@@ -39,6 +40,14 @@ impl RabbitMq {
     /// # Errors
     /// When RabbitMQ is missing or cannot start.
     pub fn start(dir: &Path, secret: &str) -> Result<Self> {
+        Self::start_with(dir, secret, "[].")
+    }
+
+    /// The same, with settings that only the advanced configuration knows, in Erlang.
+    ///
+    /// # Errors
+    /// When RabbitMQ is missing or cannot start.
+    pub fn start_with(dir: &Path, secret: &str, advanced: &str) -> Result<Self> {
         let server = PathBuf::from(SERVER);
         if !server.exists() {
             anyhow::bail!("RabbitMQ is missing ({SERVER}): run scripts/setup.sh");
@@ -52,30 +61,15 @@ impl RabbitMq {
             net::free_address()?,
         ];
         std::fs::write(dir.join("rabbitmq.conf"), configuration(amqp, http, secret))?;
+        std::fs::write(dir.join("advanced.config"), advanced)?;
         std::fs::write(dir.join("plugins"), "[rabbitmq_management].")?;
         // An epmd that the node would start itself would outlive it.
         let mapper = Launch::new("epmd", Path::new("epmd"), &dir)
             .args(["-port".to_owned(), epmd.port().to_string()])
             .args(["-address", "127.0.0.1"])
             .start()?;
-        let file = |name: &str| dir.join(name).into_os_string();
-        let process = Launch::new("rabbitmq", &server, &dir)
-            .env("ERL_EPMD_PORT", epmd.port().to_string())
-            .env("ERL_EPMD_ADDRESS", "127.0.0.1")
-            .env("RABBITMQ_NODENAME", "isc@localhost")
-            .env("RABBITMQ_DIST_PORT", dist.port().to_string())
-            .env("RABBITMQ_MNESIA_BASE", file("data"))
-            .env("RABBITMQ_LOG_BASE", file("log"))
-            .env("RABBITMQ_CONFIG_FILE", file("rabbitmq.conf"))
-            .env("RABBITMQ_CONF_ENV_FILE", file("none"))
-            .env("RABBITMQ_ENABLED_PLUGINS_FILE", file("plugins"))
-            // With it the script becomes the node instead of waiting for it, so that its pid is ours.
-            .env("RABBITMQ_ALLOW_INPUT", "1")
-            .env(
-                "RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS",
-                "-noinput -kernel inet_dist_use_interface {127,0,0,1}",
-            )
-            .start()?;
+        let launch = node(&dir, &server, epmd, dist);
+        let process = launch.start()?;
         let broker = Broker {
             amqp,
             http,
@@ -84,8 +78,39 @@ impl RabbitMq {
         Ok(Self {
             broker,
             process,
+            launch,
             _epmd: mapper,
         })
+    }
+
+    /// Starts the node again after its end, with the data that it has.
+    ///
+    /// # Errors
+    /// When it cannot start.
+    pub fn start_again(&mut self) -> Result<()> {
+        self.process = self.launch.start()?;
+        Ok(())
+    }
+
+    /// Sets the share of the memory from which on the node takes no more messages; 0 is at once.
+    ///
+    /// # Errors
+    /// When the tool is missing.
+    pub fn start_limiting_memory(&self, share: f32) -> Result<Process> {
+        let tool = Path::new(SERVER).with_file_name("rabbitmqctl");
+        let mut launch = Launch {
+            name: "rabbitmqctl".to_owned(),
+            program: tool,
+            ..self.launch.clone()
+        };
+        launch.args = vec![
+            "set_vm_memory_high_watermark".into(),
+            share.to_string().into(),
+        ];
+        launch
+            .env
+            .retain(|(name, _)| name != "RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS");
+        launch.start()
     }
 
     /// Waits until it takes connections.
@@ -103,6 +128,28 @@ impl RabbitMq {
         .await
         .map(|_answer| ())
     }
+}
+
+/// How the node is started: all that it needs is told by variables.
+fn node(dir: &Path, server: &Path, epmd: SocketAddr, dist: SocketAddr) -> Launch {
+    let file = |name: &str| dir.join(name).into_os_string();
+    Launch::new("rabbitmq", server, dir)
+        .env("ERL_EPMD_PORT", epmd.port().to_string())
+        .env("ERL_EPMD_ADDRESS", "127.0.0.1")
+        .env("RABBITMQ_NODENAME", "isc@localhost")
+        .env("RABBITMQ_DIST_PORT", dist.port().to_string())
+        .env("RABBITMQ_MNESIA_BASE", file("data"))
+        .env("RABBITMQ_LOG_BASE", file("log"))
+        .env("RABBITMQ_CONFIG_FILE", file("rabbitmq.conf"))
+        .env("RABBITMQ_ADVANCED_CONFIG_FILE", file("advanced.config"))
+        .env("RABBITMQ_CONF_ENV_FILE", file("none"))
+        .env("RABBITMQ_ENABLED_PLUGINS_FILE", file("plugins"))
+        // With it the script becomes the node instead of waiting for it, so that its pid is ours.
+        .env("RABBITMQ_ALLOW_INPUT", "1")
+        .env(
+            "RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS",
+            "-noinput -kernel inet_dist_use_interface {127,0,0,1}",
+        )
 }
 
 fn configuration(amqp: SocketAddr, http: SocketAddr, password: &str) -> String {

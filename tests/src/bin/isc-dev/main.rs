@@ -2,6 +2,7 @@
 //! things, for the tests and for a benchmark. Everything listens on loopback and ends with it.
 
 mod bench;
+mod chaos;
 mod demo;
 mod guide;
 mod stack;
@@ -34,6 +35,8 @@ enum Command {
     Demo,
     /// Measures the time from created to Succeeded of short requests, one after the other.
     BenchLatency,
+    /// Breaks everything that can be broken while thousands of requests are made, and judges the ends.
+    Chaos(chaos::Args),
     /// Starts everything in the background and prints what to try.
     Up,
     /// Ends what `up` started.
@@ -84,6 +87,7 @@ async fn run(args: Args) -> anyhow::Result<ExitCode> {
     match args.command {
         Command::Demo => Box::pin(demo::run()).await,
         Command::BenchLatency => Box::pin(bench::run()).await,
+        Command::Chaos(args) => Box::pin(chaos::run(args)).await,
         Command::Up => up::up(&dir).await,
         Command::Down => up::down(&dir).await,
         Command::Status => up::status(&dir).await,

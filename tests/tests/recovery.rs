@@ -1,0 +1,205 @@
+//! What happens to running and waiting work when a watcher or a worker goes away.
+
+use std::time::Duration;
+
+use anyhow::{Result, ensure};
+use futures::{StreamExt as _, TryStreamExt as _, stream};
+use isc_tests::{
+    Scene, Watcher, Worker,
+    chaos::{
+        clock,
+        ledger::{self, Event, Line},
+        setting,
+    },
+    isc::set,
+    scene,
+    team::is_finished,
+    wait,
+};
+use kube::api::ListParams;
+use nix::sys::signal::Signal;
+use serde_json::{Value, json};
+
+/// The lease of a watcher of these tests.
+const LEASE: Duration = Duration::from_secs(5);
+/// Time for some hundred jobs on a busy machine.
+const LONG: Duration = Duration::from_secs(90);
+
+/// Adds the service `work` of the fault suite: its jobs write a ledger and notice each other.
+fn prepare(scene: &Scene) -> Result<()> {
+    std::fs::create_dir(ledger::locks(&scene.dir))?;
+    let service = serde_json::to_string(&setting::service()?)?;
+    Ok(std::fs::write(scene.services().join("work.yaml"), service)?)
+}
+
+async fn worker(scene: &Scene, name: &str, slots: usize) -> Result<Worker> {
+    let mut config = scene.worker_config(name);
+    set(&mut config, "slots", slots);
+    let vars = [
+        (ledger::DIR_VAR, scene.dir.as_path()),
+        (ledger::WORKER_VAR, name.as_ref()),
+    ];
+    let mut worker = Worker::start(&scene.dir, config, &vars)?;
+    worker.ready().await?;
+    Ok(worker)
+}
+
+async fn make(scene: &Scene, count: usize, params: &Value) -> Result<()> {
+    let makes = stream::iter(0..count).map(|number| async move {
+        let name = format!("work-{number}");
+        scene.team.ask(&name, "work", params.clone()).await
+    });
+    let made = makes.buffer_unordered(16);
+    made.try_for_each(|_uid| async { Ok(()) }).await
+}
+
+fn open_gate(scene: &Scene) -> Result<()> {
+    Ok(std::fs::write(scene.dir.join("go"), "")?)
+}
+
+fn starts(scene: &Scene) -> Result<Vec<Line>> {
+    let lines = ledger::read(&scene.dir)?;
+    let overlap = lines
+        .iter()
+        .find(|l| matches!(l.event, Event::Overlap { .. }));
+    ensure!(overlap.is_none(), "two jobs at once: {overlap:?}");
+    Ok(lines
+        .into_iter()
+        .filter(|l| l.event == Event::Start)
+        .collect())
+}
+
+async fn started(scene: &Scene, count: usize) -> Result<()> {
+    wait::until(&format!("{count} jobs have started"), LONG, async || {
+        let found = starts(scene)?.len();
+        ensure!(found >= count, "{found} have");
+        Ok(())
+    })
+    .await
+}
+
+/// Waits until all requests have ended; returns their statuses.
+async fn ends(scene: &Scene, count: usize) -> Result<Vec<Value>> {
+    let requests = scene.team.requests("default");
+    wait::until(&format!("{count} requests have ended"), LONG, async || {
+        let all = requests.list(&ListParams::default()).await?.items;
+        let statuses: Vec<_> = all.into_iter().map(|r| r.data["status"].clone()).collect();
+        let ended = statuses.iter().filter(|s| is_finished(s)).count();
+        ensure!(ended == count, "{ended} have");
+        Ok(statuses)
+    })
+    .await
+}
+
+/// Kills the process alone: what it leaves behind is the product's own task.
+async fn kill(process: &mut isc_tests::Process) -> Result<()> {
+    process.signal(Signal::SIGKILL)?;
+    process.ended(wait::USUAL).await.map(|_status| ())
+}
+
+async fn running(watcher: &Watcher) -> Result<f64> {
+    let metrics = watcher.metrics().await?;
+    Ok(metrics.sum("isc_requests", &[("phase", "Running")]))
+}
+
+#[test]
+fn two_hundred_running_jobs_outlive_a_killed_watcher_and_none_runs_twice() -> Result<()> {
+    const JOBS: usize = 200;
+    scene::run(async |scene| {
+        prepare(scene)?;
+        let mut watcher = scene.eager_watcher().await?;
+        let mut workers = Vec::new();
+        for name in ["worker-1", "worker-2", "worker-3", "worker-4"] {
+            workers.push(worker(scene, name, JOBS / 4).await?);
+        }
+        make(scene, JOBS, &json!({"gate": "go"})).await?;
+        started(scene, JOBS).await?;
+        kill(&mut watcher.process).await?;
+        let next = scene.eager_watcher().await?;
+        wait::until("all are attached again", LONG, async || {
+            let found = running(&next).await?;
+            ensure!(found > 199.5, "{found} are");
+            Ok(())
+        })
+        .await?;
+        // Over the end of its take-over, when it counts as lost what nobody holds.
+        let until = clock::now() + 2 * LEASE;
+        while clock::now() < until {
+            let found = running(&next).await?;
+            ensure!(found > 199.5, "only {found} are still running");
+            tokio::time::sleep(Duration::from_millis(200)).await;
+        }
+        open_gate(scene)?;
+        for status in ends(scene, JOBS).await? {
+            assert_eq!(status["phase"], "Succeeded", "{status}");
+            assert_eq!(status["attempt"], 1, "{status}");
+        }
+        assert_eq!(starts(scene)?.len(), JOBS);
+        Ok(())
+    })
+}
+
+#[test]
+fn the_requests_of_a_killed_worker_run_elsewhere_soon_after_its_lease() -> Result<()> {
+    const JOBS: usize = 20;
+    scene::run(async |scene| {
+        prepare(scene)?;
+        let _watcher = scene.eager_watcher().await?;
+        let mut doomed = worker(scene, "worker-1", JOBS).await?;
+        make(scene, JOBS, &json!({"gate": "go"})).await?;
+        started(scene, JOBS).await?;
+        let _other = worker(scene, "worker-2", JOBS).await?;
+        let killed = clock::now();
+        kill(&mut doomed.process).await?;
+        started(scene, 2 * JOBS).await?;
+        let again = starts(scene)?.split_off(JOBS);
+        let last = again.iter().map(|line| line.at).max().unwrap_or_default();
+        let took = Duration::from_nanos(last).saturating_sub(killed);
+        assert!(took <= LEASE + Duration::from_secs(5), "it took {took:?}");
+        assert!(
+            again
+                .iter()
+                .all(|line| line.run.worker.starts_with("worker-2/"))
+        );
+        open_gate(scene)?;
+        for status in ends(scene, JOBS).await? {
+            assert_eq!(
+                (&status["phase"], &status["lost"], &status["attempt"]),
+                (&json!("Succeeded"), &json!(1), &json!(2)),
+                "{status}"
+            );
+        }
+        Ok(())
+    })
+}
+
+#[test]
+#[ignore = "a watcher that ends writes the status of all that waits first, for up to drainSeconds"]
+fn a_clean_restart_of_the_watcher_does_not_pause_the_work() -> Result<()> {
+    const JOBS: usize = 400;
+    /// The longest time without a start.
+    const PAUSE: Duration = Duration::from_secs(2);
+    scene::run(async |scene| {
+        prepare(scene)?;
+        let mut watcher = scene.watcher().await?;
+        let _workers = [
+            worker(scene, "worker-1", 2).await?,
+            worker(scene, "worker-2", 2).await?,
+        ];
+        make(scene, JOBS, &json!({"millis": 150})).await?;
+        started(scene, JOBS / 8).await?;
+        let status = watcher.process.terminate(wait::USUAL).await?;
+        assert!(status.success(), "{status}");
+        let _next = scene.watcher().await?;
+        for status in ends(scene, JOBS).await? {
+            assert_eq!(status["phase"], "Succeeded", "{status}");
+        }
+        let mut times: Vec<_> = starts(scene)?.iter().map(|line| line.at).collect();
+        assert_eq!(times.len(), JOBS, "some ran twice");
+        times.sort_unstable();
+        let gaps = times.windows(2).map(|pair| pair[1] - pair[0]);
+        let longest = Duration::from_nanos(gaps.max().unwrap_or_default());
+        assert!(longest <= PAUSE, "nothing started for {longest:?}");
+        Ok(())
+    })
+}
