@@ -37,6 +37,8 @@ pub struct Worker<O> {
     stream: Stream,
     lease_end: Option<Duration>,
     attempts: BTreeMap<AttemptId, Attempt<O>>,
+    /// Rises with each greeting.
+    greetings: u64,
     draining: bool,
     intake: u32,
     left: bool,
@@ -86,6 +88,7 @@ impl<O: Clone> Worker<O> {
             stream: Stream::Down,
             lease_end: None,
             attempts: BTreeMap::new(),
+            greetings: 0,
             draining: false,
             intake: 0,
             left: false,

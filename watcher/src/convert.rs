@@ -61,6 +61,7 @@ pub(crate) fn hello(message: v1::WorkerMessage) -> Result<Hello, WireError> {
         slots: hello.slots,
         running: hello.running.into_iter().map(attempt_id).collect(),
         outcomes: hello.outcomes.into_iter().map(attempt_id).collect(),
+        greeting: hello.greeting,
     })
 }
 

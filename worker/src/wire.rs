@@ -34,7 +34,11 @@ pub(crate) struct Malformed;
 
 pub(crate) fn message(message: Message<Report>, identity: &Identity) -> v1::WorkerMessage {
     let message = match message {
-        Message::Hello { running, outcomes } => ToWatcher::Hello(v1::Hello {
+        Message::Hello {
+            running,
+            outcomes,
+            greeting,
+        } => ToWatcher::Hello(v1::Hello {
             protocol: PROTOCOL,
             worker: identity.worker.clone(),
             incarnation: identity.incarnation.clone(),
@@ -43,6 +47,7 @@ pub(crate) fn message(message: Message<Report>, identity: &Identity) -> v1::Work
             slots: identity.slots,
             running: running.iter().map(to_id).collect(),
             outcomes: outcomes.iter().map(to_id).collect(),
+            greeting,
         }),
         Message::Heartbeat {
             seq,

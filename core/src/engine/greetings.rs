@@ -5,7 +5,7 @@ use std::{
     time::Duration,
 };
 
-use super::{Effect, Engine, Entry, Hello, ToWorker, sessions::Session};
+use super::{Effect, Engine, Entry, Hello, Measure, ToWorker, sessions::Session};
 use crate::{
     ids::{AttemptId, Holder, Now, SessionId, Uid},
     life::{LifeEvent, State},
@@ -17,6 +17,12 @@ impl Engine {
         let holder = hello.holder.clone();
         let until = self.lease_end(now);
         let lease = self.sessions.holders.entry(holder.clone()).or_default();
+        if hello.greeting < lease.greeting {
+            // It was long on its way: the worker left that stream and greeted again since.
+            self.measure(Measure::Ignored("old_greeting"));
+            return self.effects.push(Effect::Close(id));
+        }
+        lease.greeting = hello.greeting;
         lease.until = until;
         lease.strays.clear();
         lease.unlisted.clear();

@@ -102,6 +102,8 @@ pub struct Hello {
     pub running: Vec<AttemptId>,
     /// Ended and unrecorded.
     pub outcomes: Vec<AttemptId>,
+    /// Rises with each greeting of the process.
+    pub greeting: u64,
 }
 
 /// Everything that can happen.

@@ -35,6 +35,8 @@ pub(super) struct Session {
 pub(super) struct Lease {
     pub(super) until: Duration,
     pub(super) session: Option<SessionId>,
+    /// The number of its newest greeting.
+    pub(super) greeting: u64,
     pub(super) held: BTreeSet<Uid>,
     /// Of these, what the newest heartbeat did not list.
     pub(super) unlisted: BTreeSet<Uid>,

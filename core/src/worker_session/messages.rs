@@ -58,6 +58,7 @@ impl<O: Clone> Worker<O> {
         }
         self.lose_stream(effects);
         self.stream = Stream::Greeting { hello_sent: now };
+        self.greetings += 1;
         let ids = |runs: bool| {
             let wanted = self.attempts.iter().filter(|(_, a)| a.runs() == runs);
             wanted.map(|(id, _)| id.clone()).collect()
@@ -65,6 +66,7 @@ impl<O: Clone> Worker<O> {
         effects.push(Effect::Send(Message::Hello {
             running: ids(true),
             outcomes: ids(false),
+            greeting: self.greetings,
         }));
         Ok(())
     }

@@ -154,6 +154,8 @@ pub enum Message<O> {
         running: Vec<AttemptId>,
         /// What has ended and is not recorded.
         outcomes: Vec<AttemptId>,
+        /// Its number: one that arrives after a newer one is void.
+        greeting: u64,
     },
     /// Renews the lease.
     Heartbeat {

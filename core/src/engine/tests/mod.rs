@@ -117,6 +117,7 @@ fn hello(holder: &Holder, slots: u32, running: Vec<AttemptId>, outcomes: Vec<Att
         slots,
         running,
         outcomes,
+        greeting: 0,
     }
 }
 

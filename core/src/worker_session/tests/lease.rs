@@ -64,7 +64,7 @@ fn at_the_end_of_the_lease_jobs_are_killed_and_forgotten() {
     assert_eq!(all(&mut worker, s(32), [stopped("a")]), []);
     assert_eq!(
         all(&mut worker, s(32), [Event::Opening]),
-        [hello(&[], &[])],
+        [hello(2, &[], &[])],
         "of a forgotten attempt nothing is said"
     );
 }
@@ -114,7 +114,7 @@ fn a_lost_session_drops_bids_and_keeps_jobs_and_outcomes() {
     );
     assert_eq!(
         all(&mut worker, s(3), [Event::Opening]),
-        [hello(&["runs"], &["ended"])]
+        [hello(2, &["runs"], &["ended"])]
     );
     assert_eq!(
         all(&mut worker, s(4), [welcome()]),

@@ -111,10 +111,11 @@ fn outcome(uid: &str, outcome: Outcome<&'static str>) -> E {
     })
 }
 
-fn hello(running: &[&str], outcomes: &[&str]) -> E {
+fn hello(greeting: u64, running: &[&str], outcomes: &[&str]) -> E {
     Effect::Send(Message::Hello {
         running: running.iter().map(|uid| id(uid)).collect(),
         outcomes: outcomes.iter().map(|uid| id(uid)).collect(),
+        greeting,
     })
 }
 
@@ -125,7 +126,10 @@ fn nothing_is_consumed_before_the_welcome() {
         all(&mut worker, s(0), [ticket(1, "a")]),
         [settle(1, Settlement::Return)]
     );
-    assert_eq!(all(&mut worker, s(0), [Event::Opening]), [hello(&[], &[])]);
+    assert_eq!(
+        all(&mut worker, s(0), [Event::Opening]),
+        [hello(1, &[], &[])]
+    );
     assert_eq!(
         all(&mut worker, s(0), [welcome()]),
         [Effect::Intake { free: 2 }]

@@ -176,10 +176,17 @@ impl World {
     fn says(&mut self, worker: usize, message: ws::Message<Outcome>) {
         let (now, process) = (self.now, &mut self.workers[worker]);
         match message {
-            ws::Message::Hello { running, outcomes } => {
+            ws::Message::Hello {
+                running,
+                outcomes,
+                greeting,
+            } => {
                 process.sent = BTreeMap::from([(0, now)]);
                 let holder = holder(&Self::worker_name(worker), process.incarnation);
-                let hello = hello(&holder, process.slots, running, outcomes);
+                let hello = Hello {
+                    greeting,
+                    ..hello(&holder, process.slots, running, outcomes)
+                };
                 self.send_up(worker, |session| Event::Hello(session, hello));
             }
             ws::Message::Heartbeat {

@@ -133,6 +133,26 @@ fn a_greeting_without_a_granted_claim_voids_it_and_a_heartbeat_only_the_second_t
 }
 
 #[test]
+fn a_greeting_that_arrives_after_a_newer_one_voids_nothing() {
+    let mut story = Story::settled();
+    let (worker, late) = (holder("w1", 1), SessionId(21));
+    let hello = |greeting| Hello {
+        greeting,
+        ..hello(&worker, 2, vec![], vec![])
+    };
+    story.tell(Event::Hello(SessionId(11), hello(2)));
+    story.runs("a", SessionId(11));
+    let effects = story.tell(Event::Hello(late, hello(1)));
+    assert!(
+        matches!(effects[..], [Effect::Measure(_), Effect::Close(id)] if id == late),
+        "{effects:?}"
+    );
+    assert!(story.state("a").contains("Running"), "{}", story.state("a"));
+    story.tell(Event::Hello(SessionId(31), hello(3)));
+    assert!(!story.state("a").contains("Running"), "that one is newer");
+}
+
+#[test]
 fn silence_for_a_whole_lease_loses_the_attempt_and_closes_the_session() {
     let mut story = Story::settled();
     let id = story.runs("a", ONE);
