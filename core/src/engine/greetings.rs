@@ -180,9 +180,16 @@ impl Engine {
         let lease = self.sessions.holders.entry(holder.clone()).or_default();
         lease.until = until;
         lease.strays.retain(|stray| held.contains(stray));
-        // Once may mean that a claim overtook the heartbeat on its way here.
-        let before = std::mem::replace(&mut lease.unlisted, unlisted.clone());
-        self.void(&holder, unlisted.intersection(&before), now);
+        // Claims may overtake heartbeats on their way here, even several that stood still together.
+        let before = std::mem::take(&mut lease.unlisted);
+        let since = |uid: &Uid| before.get(uid).copied().unwrap_or(now.mono);
+        lease.unlisted = unlisted
+            .iter()
+            .map(|uid| (uid.clone(), since(uid)))
+            .collect();
+        let told_twice = self.config.heartbeat / 2;
+        let void = |uid: &&Uid| since(uid) + told_twice <= now.mono;
+        self.void(&holder, unlisted.iter().filter(void), now);
         self.effects
             .push(Effect::Send(id, ToWorker::HeartbeatAck(seq)));
     }

@@ -38,8 +38,8 @@ pub(super) struct Lease {
     /// The number of its newest greeting.
     pub(super) greeting: u64,
     pub(super) held: BTreeSet<Uid>,
-    /// Of these, what the newest heartbeat did not list.
-    pub(super) unlisted: BTreeSet<Uid>,
+    /// Of these, what the newest heartbeat did not list, and since when none did.
+    pub(super) unlisted: BTreeMap<Uid, Duration>,
     /// Runs that no request knows of: told to stop, and to be waited for.
     pub(super) strays: BTreeSet<AttemptId>,
 }

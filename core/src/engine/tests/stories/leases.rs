@@ -116,9 +116,15 @@ fn a_greeting_without_a_granted_claim_voids_it_and_a_heartbeat_only_the_second_t
         story.state("a").contains("Running"),
         "a claim may have overtaken the heartbeat"
     );
+    story.beats(ONE, &[]);
+    assert!(
+        story.state("a").contains("Running"),
+        "two heartbeats may have stood still together"
+    );
     story.beats(ONE, std::slice::from_ref(&id));
     story.beats(ONE, &[]);
     assert!(story.state("a").contains("Running"), "once again");
+    story.now += Duration::from_secs(10);
     story.beats(ONE, &[]);
     assert!(story.state("a").contains("Saving"), "{}", story.state("a"));
     assert_eq!(
