@@ -109,8 +109,13 @@ impl Engine {
         waits.then_some(self.takeover_until)
     }
 
-    /// Every endpoint of the slice was listed: what is unknown now does not exist.
+    /// Every endpoint was listed, the vanished ones too: what is unknown now does not exist.
     pub(super) fn all_listed(&self) -> bool {
+        self.slice_read && self.endpoints.values().all(|e| e.listed)
+    }
+
+    /// Every endpoint of the slice was listed.
+    pub(super) fn slice_listed(&self) -> bool {
         self.slice_read && self.endpoints.values().all(|e| e.listed || e.suspect)
     }
 
@@ -149,6 +154,7 @@ impl Engine {
             for uid in parked {
                 self.line_up(&uid);
             }
+            self.judge_greetings(now);
         }
     }
 

@@ -48,7 +48,7 @@ impl Engine {
                 .filter(|endpoint| !endpoint.suspect)
                 .count(),
             backlog: self.writes.backlog(),
-            listed: self.all_listed(),
+            listed: self.slice_listed(),
             services: self
                 .schedule
                 .counts()

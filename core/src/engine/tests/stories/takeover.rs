@@ -162,3 +162,26 @@ fn a_leader_whose_lease_is_over_leaves_everything_alone_and_says_so_once() {
     assert_eq!(story.engine.wake_at(story.now), None);
     assert!(!story.engine.hands_over(story.now));
 }
+
+#[test]
+fn a_run_goes_on_while_its_endpoint_is_away_that_was_not_listed_yet() {
+    let mut story = Story::starts();
+    story.tell(Event::Endpoints(vec![url()]));
+    story.tell(Event::Endpoints(vec![]));
+    let run = attempt("a", 1);
+    let effects = story.greets(ONE, std::slice::from_ref(&run), &[]);
+    assert!(
+        matches!(sent(&effects, ONE)[..], [ToWorker::Welcome { .. }]),
+        "{effects:?}"
+    );
+    let mut told = vec![];
+    for _ in 0..30 {
+        told.extend(sent(&story.beats(ONE, std::slice::from_ref(&run)), ONE));
+        told.extend(sent(&story.wait(10_000), ONE));
+    }
+    let stop = ToWorker::Cancel(run, "unknown");
+    assert!(
+        told.contains(&stop),
+        "given up after five minutes: {told:?}"
+    );
+}
