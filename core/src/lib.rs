@@ -15,6 +15,7 @@ pub mod ids;
 pub mod keys;
 pub mod life;
 pub mod reason;
+mod rules;
 pub mod schedule;
 pub mod status;
 pub mod throttle;

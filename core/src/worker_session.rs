@@ -24,7 +24,10 @@ mod types;
 
 use std::{cmp::Ordering, collections::BTreeMap, time::Duration};
 
-use crate::ids::AttemptId;
+use crate::{
+    ids::AttemptId,
+    rules::{Rule, Rules},
+};
 use attempt::{Attempt, Phase};
 pub use types::{
     Effect, End, Event, Ignored, Message, Outcome, Policy, Progress, Settlement, TicketNo, Welcome,
@@ -42,6 +45,7 @@ pub struct Worker<O> {
     draining: bool,
     intake: u32,
     left: bool,
+    rules: Rules,
 }
 
 /// The one stream to the watcher.
@@ -92,6 +96,7 @@ impl<O: Clone> Worker<O> {
             draining: false,
             intake: 0,
             left: false,
+            rules: Rules::default(),
         }
     }
 
@@ -163,6 +168,19 @@ impl<O: Clone> Worker<O> {
         self.live().is_some()
     }
 
+    /// A worker that keeps only these rules.
+    #[cfg(test)]
+    pub(crate) fn under(mut self, rules: Rules) -> Self {
+        self.rules = rules;
+        self
+    }
+
+    /// All that takes a slot.
+    #[cfg(test)]
+    pub(crate) fn holds(&self) -> impl Iterator<Item = &AttemptId> {
+        self.attempts.keys()
+    }
+
     fn live(&self) -> Option<&Live> {
         match &self.stream {
             Stream::Live(live) => Some(live),
@@ -220,7 +238,7 @@ impl<O: Clone> Worker<O> {
         self.lease_end = None;
         let mut killed = false;
         for (id, attempt) in &mut self.attempts {
-            if attempt.kill() {
+            if self.rules.hold(Rule::WorkerFencesItself) && attempt.kill() {
                 killed = true;
                 effects.push(Effect::Kill { id: id.clone() });
                 attempt.settle(Settlement::Done, effects);
@@ -240,6 +258,10 @@ impl<O: Clone> Worker<O> {
             effects.push(Effect::Disconnect);
             self.lose_stream(effects);
         }
+        #[cfg(test)]
+        self.attempts.retain(|_, attempt| {
+            self.rules.hold(Rule::AssignmentOnItsStream) || !attempt.claim_overdue(now)
+        });
         self.heartbeat_due(now, effects);
         let live = self.is_live();
         for (id, attempt) in &mut self.attempts {

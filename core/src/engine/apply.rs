@@ -8,6 +8,7 @@ use crate::{
     ids::{AttemptId, Holder, Now, Uid},
     keys::Ending,
     life::{Act, LifeEvent, State},
+    rules::Rule,
     writes::Urgency,
 };
 
@@ -52,6 +53,8 @@ impl Engine {
             self.act(uid, act, now);
         }
         self.key_follows(uid, stage);
+        #[cfg(test)]
+        self.break_rules(uid, now);
     }
 
     fn track_offer(&mut self, uid: &Uid, was: Option<Duration>, is: Option<Duration>) {
@@ -118,12 +121,15 @@ impl Engine {
         }
     }
 
-    fn forget(&mut self, uid: &Uid) {
+    pub(super) fn forget(&mut self, uid: &Uid) {
         let Some(Entry::Live(request)) = self.entries.remove(uid) else {
             return;
         };
         let recovering = request.life.state == State::Recovering;
-        if recovering && !self.is_recovered(&request.address.endpoint) {
+        if recovering
+            && !self.is_recovered(&request.address.endpoint)
+            && self.rules.hold(Rule::OlderIsWaitedFor)
+        {
             self.ghosts.insert(uid.clone());
         }
         self.writes.forget(uid);

@@ -9,6 +9,7 @@ use super::{Effect, Engine, Entry, Hello, Measure, ToWorker, sessions::Session};
 use crate::{
     ids::{AttemptId, Holder, Now, SessionId, Uid},
     life::{LifeEvent, State},
+    rules::Rule,
 };
 
 impl Engine {
@@ -17,7 +18,7 @@ impl Engine {
         let holder = hello.holder.clone();
         let until = self.lease_end(now);
         let lease = self.sessions.holders.entry(holder.clone()).or_default();
-        if hello.greeting < lease.greeting {
+        if hello.greeting < lease.greeting && self.rules.hold(Rule::OldStreamIsVoid) {
             // It was long on its way: the worker left that stream and greeted again since.
             self.measure(Measure::Ignored("old_greeting"));
             return self.effects.push(Effect::Close(id));
@@ -27,7 +28,9 @@ impl Engine {
         lease.strays.clear();
         lease.unlisted.clear();
         if let Some(old) = lease.session.replace(id) {
-            self.sessions.open.remove(&old);
+            if self.rules.hold(Rule::OldStreamIsVoid) {
+                self.sessions.open.remove(&old);
+            }
             self.effects.push(Effect::Close(old));
         }
         self.sessions.open.insert(id, Session::new(hello));
@@ -42,6 +45,9 @@ impl Engine {
     }
 
     fn lease_end(&self, now: Now) -> Duration {
+        if !self.rules.hold(Rule::LongerLease) {
+            return now.mono + self.config.lease;
+        }
         now.mono + self.config.own_lease()
     }
 
@@ -61,8 +67,17 @@ impl Engine {
     }
 
     fn void<'a>(&mut self, holder: &Holder, uids: impl Iterator<Item = &'a Uid>, now: Now) {
+        if !self.rules.hold(Rule::UnlistedGrantReturns) {
+            return;
+        }
         for uid in uids {
-            self.apply(uid, LifeEvent::Missing { by: holder.clone() }, now);
+            let by = holder.clone();
+            let event = if self.rules.hold(Rule::UnlistedGrantIsUncounted) {
+                LifeEvent::Missing { by }
+            } else {
+                LifeEvent::LeaseEnded { by }
+            };
+            self.apply(uid, event, now);
         }
     }
 
@@ -108,7 +123,7 @@ impl Engine {
         }
     }
 
-    fn holds(&self, by: &Holder, attempt: &AttemptId) -> bool {
+    pub(super) fn holds(&self, by: &Holder, attempt: &AttemptId) -> bool {
         self.live(&attempt.uid).is_some_and(|request| {
             request.life.holder() == Some(by) && request.life.attempt() == attempt.attempt
         })

@@ -7,6 +7,7 @@ use super::{Effect, Engine, Entry, Observation};
 use crate::{
     ids::Now,
     life::{LifeEvent, State},
+    rules::Rule,
 };
 
 /// What is known of leading.
@@ -18,7 +19,7 @@ pub(super) struct Leader {
     /// The watcher before this one wrote everything that it had granted.
     pub(super) handed_over: bool,
     /// The end of the leader's lease; none without an election.
-    until: Option<Duration>,
+    pub(super) until: Option<Duration>,
     stepped_down: bool,
 }
 
@@ -51,13 +52,16 @@ impl Leader {
 impl Engine {
     /// Until when this watcher is the leader, counted from when it *sent* its last renewal; `None`
     /// where there is no election. Past it every event is left alone.
+    ///
+    /// A lead that was over is never extended, even when this process wins the next one: another watcher
+    /// may have led meanwhile. Its process has to end, and a new one to start from the first list.
     pub fn lead_until(&mut self, until: Option<Duration>) {
         self.leader.until = until;
     }
 
     /// The leader's lease is over: nothing is granted, acknowledged, counted or written any more.
     pub(super) fn is_deposed(&mut self, now: Now) -> bool {
-        let over = self.leader.until.is_some_and(|until| until <= now.mono);
+        let over = self.lease_at().is_some_and(|until| until <= now.mono);
         if over && !std::mem::replace(&mut self.leader.stepped_down, true) {
             self.effects.push(Effect::StepDown);
         }
@@ -66,7 +70,11 @@ impl Engine {
 
     /// When the leader's lease ends.
     pub(super) fn lease_at(&self) -> Option<Duration> {
-        self.leader.until
+        let checked = self.rules.hold(Rule::LeadIsChecked)
+            && self.rules.hold(Rule::LeadIsCheckedBeforeGrants)
+            && self.rules.hold(Rule::LeadIsCheckedBeforeAcks)
+            && self.rules.hold(Rule::LeadIsCheckedBeforeWrites);
+        self.leader.until.filter(|_| checked)
     }
 
     pub(super) fn has_stepped_down(&self) -> bool {

@@ -27,6 +27,8 @@ mod sessions;
 mod snapshot;
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod unruled;
 
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap},
@@ -42,6 +44,7 @@ pub use snapshot::Snapshot;
 
 use crate::{
     ids::{Now, Uid},
+    rules::Rules,
     schedule::Schedule,
     writes::Writes,
 };
@@ -79,6 +82,7 @@ pub struct Engine {
     ghosts: BTreeSet<Uid>,
     leader: Leader,
     draining: bool,
+    rules: Rules,
     effects: Vec<Effect>,
 }
 
@@ -107,6 +111,7 @@ impl Engine {
             leader: Leader::new(now),
             ghosts: BTreeSet::new(),
             draining: false,
+            rules: Rules::default(),
             effects: Vec::new(),
         };
         engine.configure(now.mono);
@@ -153,6 +158,8 @@ impl Engine {
             }
         }
         self.pump(now);
+        #[cfg(test)]
+        self.suppress_past_the_lead(now);
         std::mem::take(&mut self.effects)
     }
 

@@ -8,6 +8,7 @@ use crate::{
     api::RequestStatus,
     ids::{Now, Uid},
     life::{Act, Done, End, Life, LifeEvent, Moment, State, Stop},
+    rules::Rule,
     status::{self, Recovered},
 };
 
@@ -57,6 +58,10 @@ impl Engine {
             return;
         };
         if matches!(request.life.state, State::Stopping { back: false, .. }) {
+            if !self.rules.hold(Rule::ReturnedIsWaitedFor) {
+                self.forget(uid);
+                return self.observed(observation.clone(), now);
+            }
             self.apply(uid, LifeEvent::Seen, now);
         }
         let Some(request) = self.live(uid) else {
@@ -67,6 +72,7 @@ impl Engine {
             .status
             .as_ref()
             .filter(|status| status::has_ended(status))
+            .filter(|_| self.rules.hold(Rule::ForeignEndStands))
         {
             if done && status::same_end(found, &request.wanted_status(None)) {
                 // Our own write, seen before its answer.
@@ -78,7 +84,9 @@ impl Engine {
             }
             return;
         }
-        if let Some(found) = &observation.status {
+        if let Some(found) = &observation.status
+            && self.rules.hold(Rule::ForeignLiveIsBase)
+        {
             self.counted_elsewhere(uid, found, now);
         }
         let live = self.live(uid);
@@ -145,7 +153,8 @@ impl Engine {
         {
             self.leader.found_at_start(&observation);
         }
-        let older = self.leader.may_have_missed(&observation);
+        let older =
+            self.leader.may_have_missed(&observation) && self.rules.hold(Rule::OlderIsWaitedFor);
         let dues = dues(&limits, &life, now);
         let mut request = Request::new(observation, life, limits, list);
         request.dues = dues;
@@ -211,6 +220,11 @@ impl Engine {
                 // A live read is the newest word, whatever the numbers say.
                 request.show(&observation);
                 self.observed(*observation, now);
+                if !self.rules.hold(Rule::OwnWriteIsKnown)
+                    && let Some(request) = self.live_mut(uid)
+                {
+                    request.shown = None;
+                }
                 self.writes.failed(uid, true, now.mono);
             }
             WriteResult::Gone => {

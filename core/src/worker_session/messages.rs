@@ -7,7 +7,7 @@ use super::{
     attempt::{Attempt, Phase, Why},
     types::{Effect, End, Ignored, Message, Outcome, Progress, Settlement, TicketNo, Welcome},
 };
-use crate::ids::AttemptId;
+use crate::{ids::AttemptId, rules::Rule};
 
 // === impl Worker: the broker ===
 
@@ -59,8 +59,14 @@ impl<O: Clone> Worker<O> {
         self.lose_stream(effects);
         self.stream = Stream::Greeting { hello_sent: now };
         self.greetings += 1;
+        let rules = self.rules;
+        let listed = |attempt: &Attempt<O>| {
+            let claimed = matches!(attempt.phase, Phase::Claimed { .. });
+            !claimed || rules.hold(Rule::AssignmentOnItsStream)
+        };
         let ids = |runs: bool| {
-            let wanted = self.attempts.iter().filter(|(_, a)| a.runs() == runs);
+            let listed = self.attempts.iter().filter(|(_, a)| listed(a));
+            let wanted = listed.filter(|(_, a)| a.runs() == runs);
             wanted.map(|(id, _)| id.clone()).collect()
         };
         effects.push(Effect::Send(Message::Hello {
@@ -111,8 +117,11 @@ impl<O: Clone> Worker<O> {
     /// Jobs go on, but a bid counts only on the stream that it was sent on.
     pub(super) fn lose_stream<A>(&mut self, effects: &mut Effects<A, O>) {
         self.stream = Stream::Down;
+        let rules = self.rules;
         self.attempts.retain(|_, attempt| {
-            let claimed = matches!(attempt.phase, Phase::Claimed { .. });
+            let claimed = matches!(attempt.phase, Phase::Claimed { .. })
+                && rules.hold(Rule::GreetingDropsClaims)
+                && rules.hold(Rule::AssignmentOnItsStream);
             if claimed {
                 attempt.settle(Settlement::Return, effects);
             }
@@ -131,7 +140,7 @@ impl<O: Clone> Worker<O> {
     }
 
     pub(super) fn heartbeat_due<A>(&mut self, now: Duration, effects: &mut Effects<A, O>) {
-        let (free, draining) = (self.free(), self.draining);
+        let (free, draining, rules) = (self.free(), self.draining, self.rules);
         let Stream::Live(live) = &mut self.stream else {
             return;
         };
@@ -141,9 +150,15 @@ impl<O: Clone> Worker<O> {
         live.seq += 1;
         live.next_heartbeat = now + live.interval;
         live.unanswered.insert(live.seq, now);
+        let listed = |attempt: &Attempt<O>| {
+            let claimed = matches!(attempt.phase, Phase::Claimed { .. });
+            !claimed || rules.hold(Rule::HeartbeatListsClaims)
+        };
+        let held = self.attempts.iter().filter(|(_, a)| listed(a));
+        let held = held.map(|(id, _)| id.clone()).collect();
         effects.push(Effect::Send(Message::Heartbeat {
             seq: live.seq,
-            held: self.attempts.keys().cloned().collect(),
+            held,
             free,
             draining,
         }));
