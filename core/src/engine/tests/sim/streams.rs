@@ -1,120 +1,170 @@
-//! The streams between workers and watcher: in order, slow, and broken at any time.
+//! The streams between workers and watchers: in order, slow, stalled, cut, and found out late.
 
-use super::{super::*, action::Action, world::World};
-use crate::worker_session as ws;
+use super::{
+    super::*,
+    action::{Action, Order, Process},
+    tale,
+    world::World,
+};
+use crate::{rules::Rule, worker_session as ws};
 
 #[derive(Debug)]
 pub(super) struct Stream {
-    pub(super) worker: usize,
-    pub(super) incarnation: u32,
-    pub(super) generation: u32,
-    broken: bool,
+    pub(super) worker: Process,
+    pub(super) watcher: Process,
+    /// What is on its way is lost, both ways.
+    cut: bool,
+    /// The watcher takes nothing from it any more.
+    closed: bool,
+    /// When the newest message of each direction arrives.
     up: Duration,
     down: Duration,
 }
 
+/// How long a worker waits for the answer to its greeting.
+const GREETING_MS: u64 = 10_000;
+
 // === impl World ===
 
 impl World {
-    pub(super) fn open_stream(&mut self, worker: usize) -> SessionId {
+    pub(super) fn open_stream(&mut self, worker: Process, watcher: Process) -> SessionId {
         let session = SessionId(self.streams.len() as u64 + 1);
-        let stream = Stream {
-            worker,
-            incarnation: self.workers[worker].incarnation,
-            generation: self.generation,
-            broken: false,
-            up: self.now,
-            down: self.now,
+        let stands = if self.bad_luck(self.plan.slow_greetings) {
+            self.dice.between(9000, 30_000)
+        } else {
+            Duration::ZERO
         };
-        self.streams.insert(session, stream);
+        self.streams.push(Stream {
+            worker,
+            watcher,
+            cut: false,
+            closed: false,
+            up: self.now + stands,
+            down: self.now,
+        });
+        let give_up = Action::Worker(worker, Order::GiveUp(session));
+        self.later(GREETING_MS, GREETING_MS, give_up);
         session
     }
 
-    /// What is on its way is lost; each end hears of it when it hears of it.
-    pub(super) fn break_stream(
-        &mut self,
-        session: SessionId,
-        tell_worker: bool,
-        tell_watcher: bool,
-    ) {
-        let stream = self.streams.get_mut(&session).expect("it was opened");
-        stream.broken = true;
-        let slow = if self.dice.chance(30) { 40_000 } else { 500 };
-        if tell_watcher {
-            self.later(0, slow, |_| Action::ClosedAtWatcher { session });
-        }
-        if tell_worker {
-            self.later(0, slow, |_| Action::ClosedAtWorker { session });
-        }
+    pub(super) fn stream(&mut self, session: SessionId) -> &mut Stream {
+        let index = usize::try_from(session.0).unwrap() - 1;
+        &mut self.streams[index]
     }
 
-    pub(super) fn watcher_hears(&mut self, session: SessionId, event: Event) {
-        if self
-            .streams
-            .get(&session)
-            .is_some_and(|stream| !stream.broken)
-        {
-            self.watcher_step(event);
-        }
+    /// Each end hears of it when it hears of it.
+    pub(super) fn cut_stream(&mut self, session: SessionId) {
+        self.stream(session).cut = true;
+        let slow = self.slow(30, 40_000, 500);
+        self.later(0, slow, Action::UpEnds { session });
+        let slow = self.slow(30, 40_000, 500);
+        self.later(0, slow, Action::DownEnds { session });
     }
 
-    pub(super) fn worker_hears(&mut self, session: SessionId, message: ToWorker) {
-        let stream = &self.streams[&session];
-        if !stream.broken && self.workers[stream.worker].stream == Some(session) {
-            self.hears(stream.worker, message);
-        }
+    /// One direction stands still: everything on it arrives later, in order.
+    pub(super) fn stall_stream(&mut self, session: SessionId) {
+        let (from, to) = self.plan.stall;
+        let (until, up) = (self.now + self.dice.between(from, to), self.dice.chance(50));
+        let stream = self.stream(session);
+        let direction = if up { &mut stream.up } else { &mut stream.down };
+        *direction = until.max(*direction);
+        let (worker, which) = (stream.worker, if up { "from" } else { "to" });
+        self.tell(None, || {
+            let worker = tale::worker(worker);
+            format!("the stream {which} {worker} stalls until {until:?}")
+        });
     }
 
-    pub(super) fn closed_at_watcher(&mut self, session: SessionId) {
-        if self.streams[&session].generation == self.generation {
-            self.watcher_step(Event::SessionClosed(session));
-        }
+    /// The worker's end: what it sent still arrives, then the watcher finds the end.
+    pub(super) fn leave_stream(&mut self, session: SessionId) {
+        let delay = self.dice.between(0, 500);
+        let at = (self.now + delay).max(self.stream(session).up);
+        self.at(at, Action::UpEnds { session });
     }
 
-    pub(super) fn closed_at_worker(&mut self, session: SessionId) {
-        let stream = &self.streams[&session];
-        let (worker, incarnation) = (stream.worker, stream.incarnation);
-        if self.is_current(worker, incarnation) && self.workers[worker].stream == Some(session) {
-            self.workers[worker].stream = None;
-            self.worker_step(worker, ws::Event::Disconnected);
-            self.later(100, 3000, |w| Action::Connect {
-                worker,
-                incarnation: w,
-            });
-        }
+    /// The watcher's end, or its process's: what it sent still arrives, then the worker finds the end.
+    pub(super) fn close_stream(&mut self, session: SessionId) {
+        let delay = self.dice.between(0, 500);
+        let now = self.now;
+        let stream = self.stream(session);
+        stream.closed = true;
+        let at = (now + delay).max(stream.down);
+        self.at(at, Action::DownEnds { session });
     }
 
-    pub(super) fn send_up(&mut self, worker: usize, event: impl FnOnce(SessionId) -> Event) {
-        let Some(session) = self.workers[worker].stream else {
+    pub(super) fn send_up(&mut self, worker: Process, event: impl FnOnce(SessionId) -> Event) {
+        let Some(session) = self.workers[worker.slot].stream else {
             return;
         };
         let event = event(session);
-        let delay = self.dice.between(1, 60);
-        let stream = self.streams.get_mut(&session).expect("it was opened");
-        let at = (self.now + delay).max(stream.up);
-        // Heartbeats have a lane of their own: what was sent just behind one may overtake it.
-        let overtaken = matches!(event, Event::Heartbeat { .. }) && self.dice.chance(30);
+        let (now, delay) = (self.now, self.dice.between(1, 60));
+        let stream = self.stream(session);
+        let at = (now + delay).max(stream.up);
         stream.up = at;
+        // Heartbeats have a lane of their own: what was sent just behind one may overtake it.
+        let beat = matches!(event, Event::Heartbeat { .. });
+        let late = if beat && self.dice.chance(30) { 30 } else { 0 };
         let event = Box::new(event);
-        let at = if overtaken {
-            at + Duration::from_millis(30)
-        } else {
-            at
-        };
-        self.at(at, Action::ToWatcher { session, event });
+        self.at(
+            at + Duration::from_millis(late),
+            Action::Up { session, event },
+        );
     }
 
     pub(super) fn send_down(&mut self, session: SessionId, message: ToWorker) {
-        let delay = self.dice.between(1, 60);
-        let stream = self.streams.get_mut(&session).expect("it was opened");
-        stream.down = (self.now + delay).max(stream.down);
-        let at = stream.down;
-        self.at(
-            at,
-            Action::ToWorker {
-                session,
-                message: Box::new(message),
-            },
-        );
+        let (now, delay) = (self.now, self.dice.between(1, 60));
+        let stream = self.stream(session);
+        stream.down = (now + delay).max(stream.down);
+        let (at, message) = (stream.down, Box::new(message));
+        self.at(at, Action::Down { session, message });
+    }
+
+    pub(super) fn up(&mut self, session: SessionId, event: Event) {
+        let stream = self.stream(session);
+        let (worker, watcher) = (stream.worker, stream.watcher);
+        if !stream.cut && !stream.closed && self.is_watcher(watcher) {
+            self.tale.about(self.now, || {
+                let (about, text) = tale::event(&event);
+                let (hears, says) = (tale::watcher(watcher), tale::worker(worker));
+                (about, format!("{hears} hears: {says} {text}"))
+            });
+            self.watcher_step(watcher, event);
+        }
+    }
+
+    pub(super) fn up_ends(&mut self, session: SessionId) {
+        let stream = self.stream(session);
+        let watcher = stream.watcher;
+        if !std::mem::replace(&mut stream.closed, true) && self.is_watcher(watcher) {
+            self.watcher_step(watcher, Event::SessionClosed(session));
+        }
+    }
+
+    pub(super) fn down(&mut self, session: SessionId, message: ToWorker) {
+        let stream = self.stream(session);
+        let (worker, cut) = (stream.worker, stream.cut);
+        if cut || !self.is_worker(worker) {
+            return;
+        }
+        let its_own = self.workers[worker.slot].stream == Some(session);
+        if its_own || !self.rules.hold(Rule::AssignmentOnItsStream) {
+            self.tale.about(self.now, || {
+                let (about, text) = tale::message(&message);
+                (about, format!("{} {text}", tale::worker(worker)))
+            });
+            self.worker_hears(worker, message);
+        }
+    }
+
+    pub(super) fn down_ends(&mut self, session: SessionId) {
+        let worker = self.stream(session).worker;
+        if !self.is_worker(worker) || self.workers[worker.slot].stream != Some(session) {
+            return;
+        }
+        self.tell(None, || {
+            format!("the stream of {} has ended", tale::worker(worker))
+        });
+        self.loses_stream(worker);
+        self.worker_step(worker, ws::Event::Disconnected);
     }
 }

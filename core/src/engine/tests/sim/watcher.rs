@@ -1,260 +1,297 @@
-//! The watcher process: the real engine, its effects carried out late, wrongly or not at all.
+//! A watcher process: the real engine, its effects carried out late, wrongly or not at all.
 
-use super::LOST_MAX;
-use super::{super::*, action::Action, world::World};
-use crate::{api::Phase, life::Outcome, status};
+use super::{
+    super::*,
+    action::{Action, Input, Process},
+    tale,
+    watch::Watch,
+    world::World,
+};
+use crate::rules::Rule;
 
+/// How long a call to the API server is waited for.
+const CALL_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// One of the watchers, in its present process.
+#[derive(Default)]
 pub(super) struct Watcher {
-    pub(super) engine: Engine,
+    pub(super) number: u32,
+    pub(super) up: bool,
+    /// Only a leader has one.
+    pub(super) engine: Option<Engine>,
+    pub(super) lead_until: Option<Duration>,
+    pub(super) frozen_until: Duration,
+    /// Its engine's task stands still.
+    pub(super) stalled_until: Duration,
+    pub(super) lease_cut_until: Duration,
+    pub(super) api_cut_until: Duration,
+    /// The leader before it left the mark.
+    pub(super) mark: bool,
+    pub(super) watch: Watch,
     wake: Option<Duration>,
-    /// When the newest event of the watch arrives.
-    watch: Duration,
-    /// The number of the newest watch; none while there is none.
-    epoch: u32,
-    watching: bool,
+    draining: bool,
     pub(super) wakes: u32,
 }
 
 // === impl World ===
 
 impl World {
-    pub(super) fn start_watcher(&mut self) {
-        if self.watcher.is_some() {
+    pub(super) fn is_watcher(&self, process: Process) -> bool {
+        let watcher = &self.watchers[process.slot];
+        watcher.up && watcher.number == process.number
+    }
+
+    pub(super) fn watcher_process(&self, slot: usize) -> Process {
+        let number = self.watchers[slot].number;
+        Process { slot, number }
+    }
+
+    pub(super) fn start_watcher(&mut self, slot: usize) {
+        if self.watchers[slot].up {
             return;
         }
-        // Not covered: a request that is granted, not written yet, unbound while the watcher starts
-        // anew, and bound again within one lease looks like a new one.
-        for object in self.api.objects.values_mut() {
-            object.hidden = false;
-        }
-        self.generation += 1;
-        let (now, generation) = (self.now, self.generation);
-        self.watcher = Some(Watcher {
-            engine: Engine::new(
-                Config {
-                    lost_max: LOST_MAX,
-                    ..config()
-                },
-                at(now),
-            ),
-            wake: None,
-            watch: now,
-            epoch: 0,
-            watching: false,
-            wakes: 0,
-        });
-        self.watcher_step(Event::Endpoints(vec![url()]));
-        self.later(1, 3000, |_| Action::List {
-            generation,
-            epoch: 0,
-        });
-        let event = Box::new(Event::BrokerUp);
-        self.later(1, 3000, |_| Action::Watcher { generation, event });
-    }
-
-    pub(super) fn stop_watcher(&mut self) {
-        self.watcher = None;
-        let open: Vec<SessionId> = self
-            .streams
-            .iter()
-            .filter(|(_, stream)| stream.generation == self.generation)
-            .map(|(session, _)| *session)
-            .collect();
-        for session in open {
-            self.break_stream(session, true, false);
-        }
-        self.later(100, 10_000, |_| Action::StartWatcher);
-    }
-
-    /// The watch is lost; a new list comes later.
-    pub(super) fn lose_watch(&mut self) {
-        self.stop_watch();
-        let generation = self.generation;
-        let Some(watcher) = &self.watcher else { return };
-        let epoch = watcher.epoch;
-        self.later(100, 8000, |_| Action::List { generation, epoch });
-    }
-
-    pub(super) fn stop_watch(&mut self) {
-        if let Some(watcher) = &mut self.watcher {
-            watcher.watching = false;
-            watcher.epoch += 1;
-        }
-    }
-
-    pub(super) fn list(&mut self, epoch: u32) {
-        let Some(watcher) = &mut self.watcher else {
-            return;
+        let number = self.watchers[slot].number + 1;
+        self.watchers[slot] = Watcher {
+            number,
+            up: true,
+            wakes: self.watchers[slot].wakes,
+            ..Watcher::default()
         };
-        if watcher.epoch != epoch {
+        let process = Process { slot, number };
+        self.tell(None, || format!("{} starts", tale::watcher(process)));
+        if self.plan.watchers == 1 {
+            self.watchers[slot].mark = std::mem::take(&mut self.lease.mark);
+            self.start_engine(process);
+        } else {
+            self.later(1, 2000, Action::Watcher(process, Input::Ask));
+        }
+    }
+
+    /// It leads from now on.
+    pub(super) fn start_engine(&mut self, process: Process) {
+        let watcher_had_mark = std::mem::take(&mut self.watchers[process.slot].mark);
+        self.excuse_dropped_claims();
+        let mut engine =
+            Engine::new(self.config.clone(), at(self.now)).under(self.rules, at(self.now));
+        let watcher = &mut self.watchers[process.slot];
+        engine.lead_until(watcher.lead_until);
+        watcher.engine = Some(engine);
+        self.tell(None, || format!("{} leads", tale::watcher(process)));
+        if watcher_had_mark {
+            self.tell(None, || "everything was handed over".into());
+            self.watcher_step(process, Event::HandedOver);
+        }
+        self.watcher_step(process, Event::Endpoints(vec![url()]));
+        self.lose_watch(process.slot, 3000);
+        let up = Box::new(Event::BrokerUp);
+        self.later(1, 3000, Action::Watcher(process, Input::Event(up)));
+    }
+
+    /// It ends at once, whatever it was doing, and another process starts some time.
+    pub(super) fn end_watcher(&mut self, slot: usize) {
+        let process = self.watcher_process(slot);
+        let watcher = &mut self.watchers[slot];
+        if !std::mem::replace(&mut watcher.up, false) {
             return;
         }
-        watcher.watching = true;
-        watcher.watch = watcher.watch.max(self.now);
-        self.watched(Event::ListStarted(url()));
-        let uids: Vec<Uid> = self.api.objects.keys().cloned().collect();
-        for uid in uids {
-            if let Some(observation) = self.api.see(&uid) {
-                self.watched(Event::Observed(Box::new(observation)));
+        watcher.engine = None;
+        self.tell(None, || format!("{} ends", tale::watcher(process)));
+        let number = self.streams.len() as u64;
+        for session in (1..=number).map(SessionId) {
+            if self.stream(session).watcher == process {
+                self.close_stream(session);
             }
         }
-        self.watched(Event::Listed(url()));
+        self.later(100, 10_000, Action::StartWatcher { slot });
     }
 
-    /// An object changed: the watch tells, in order.
-    pub(super) fn changed(&mut self, uid: &Uid) {
-        self.api.touch(uid);
-        self.watch_tells(uid);
-    }
-
-    fn watch_tells(&mut self, uid: &Uid) {
-        let event = match self.api.see(uid) {
-            Some(observation) => Event::Observed(Box::new(observation)),
-            None => gone(uid),
-        };
-        if self
-            .watcher
-            .as_ref()
-            .is_some_and(|watcher| watcher.watching)
-        {
-            self.watched(event);
-        }
-    }
-
-    fn watched(&mut self, event: Event) {
-        let (delay, generation) = (self.dice.between(1, 80), self.generation);
-        let Some(watcher) = &mut self.watcher else {
+    pub(super) fn wake(&mut self, process: Process, due: Duration) {
+        let watcher = &mut self.watchers[process.slot];
+        if watcher.wake != Some(due) {
             return;
-        };
-        watcher.watch = watcher.watch.max(self.now + delay);
-        let (at, event) = (watcher.watch, Box::new(event));
-        self.at(at, Action::Watcher { generation, event });
-    }
-
-    pub(super) fn wake(&mut self) {
-        if let Some(watcher) = &mut self.watcher {
-            watcher.wake = None;
-            watcher.wakes += 1;
-            self.watcher_step(Event::Wake);
         }
+        watcher.wake = None;
+        watcher.wakes += 1;
+        self.watcher_step(process, Event::Wake);
     }
 
-    pub(super) fn watcher_step(&mut self, event: Event) {
+    pub(super) fn wake_up_in_time(&mut self, process: Process) {
         let now = self.now;
-        let Some(watcher) = &mut self.watcher else {
+        let watcher = &mut self.watchers[process.slot];
+        let Some(engine) = &watcher.engine else {
             return;
         };
-        let effects = watcher.engine.step(event, at(now));
-        invariants::books_agree(&watcher.engine);
-        let wake = watcher.engine.wake_at(now).map(|at| at.max(now));
+        let wake = engine.wake_at(now).map(|at| at.max(now));
         if let Some(at) = wake.filter(|at| watcher.wake.is_none_or(|wake| *at < wake)) {
             watcher.wake = Some(at);
-            let generation = self.generation;
-            self.at(at, Action::Wake { generation });
-        }
-        for effect in effects {
-            self.watcher_effect(effect);
+            self.at(at, Action::Watcher(process, Input::Wake { due: at }));
         }
     }
 
-    fn watcher_effect(&mut self, effect: Effect) {
-        let (generation, faulty) = (self.generation, self.now < self.faults_until);
+    pub(super) fn watcher_step(&mut self, process: Process, event: Event) {
+        let now = self.now;
+        let Some(engine) = &mut self.watchers[process.slot].engine else {
+            return;
+        };
+        let effects = engine.step(event, at(now));
+        if self.all_rules {
+            invariants::books_agree(engine);
+        }
+        self.check_effects(&effects);
+        self.wake_up_in_time(process);
+        if self.ends_cleanly(process) {
+            return self.watcher_effects(process, effects);
+        }
+        let freezes = self.is_faulty() && self.dice.below(10_000) < self.plan.mid_step;
+        if freezes && !effects.is_empty() {
+            let until = self.freeze_watcher(process.slot);
+            self.at(until, Action::Watcher(process, Input::Effects(effects)));
+        } else {
+            self.watcher_effects(process, effects);
+        }
+    }
+
+    /// It was to end and owes nothing any more: it ends, and says so to the next where that is true.
+    fn ends_cleanly(&mut self, process: Process) -> bool {
+        let watcher = &self.watchers[process.slot];
+        let Some(engine) = watcher
+            .engine
+            .as_ref()
+            .filter(|e| watcher.draining && e.is_clean())
+        else {
+            return false;
+        };
+        let mark = engine.hands_over(self.now) || !self.rules.hold(Rule::MarkIsTrue);
+        self.at(self.now, Action::Watcher(process, Input::Left { mark }));
+        true
+    }
+
+    pub(super) fn drain_watcher(&mut self, process: Process) {
+        self.watchers[process.slot].draining = true;
+        if self.watchers[process.slot].engine.is_some() {
+            self.watcher_step(process, Event::Drain);
+        }
+    }
+
+    pub(super) fn watcher_effects(&mut self, process: Process, effects: Vec<Effect>) {
+        for effect in effects {
+            if self.is_watcher(process) {
+                self.watcher_effect(process, effect);
+            }
+        }
+    }
+
+    fn watcher_effect(&mut self, by: Process, effect: Effect) {
+        let answer = |event| Action::Watcher(by, Input::Event(Box::new(event)));
         match effect {
-            Effect::Publish { id, .. } => self.publish(id, faulty),
+            Effect::Publish { id, .. } => self.publish(by, id),
             Effect::ReadParams { id, .. } => {
-                let ok = self.api.see(&id.uid).is_some() && !(faulty && self.dice.chance(20));
-                let event = Box::new(Event::ParamsRead(id, ok.then(|| "{}".into())));
-                self.later(5, 500, |_| Action::Watcher { generation, event });
+                let ok = self.reads(by, &id.uid) && !self.bad_luck(20);
+                self.later(
+                    5,
+                    500,
+                    answer(Event::ParamsRead(id, ok.then(|| "{}".into()))),
+                );
             }
-            Effect::Write(write) => {
-                let slow = if faulty && self.dice.chance(10) {
-                    15_000
-                } else {
-                    300
-                };
-                self.later(5, slow, |_| Action::WriteLands { generation, write });
+            Effect::ReadStatus { uid, .. } => {
+                let there = self.reads(by, &uid) && !self.bad_luck(20);
+                let status = self.api.status(&uid).cloned().filter(|_| there);
+                self.later(5, 500, answer(Event::StatusRead(uid, status.map(Box::new))));
             }
+            Effect::Delete { uid, .. } => {
+                let result = self.deletes(by, &uid);
+                self.later(5, 500, answer(Event::Deleted(uid, result)));
+            }
+            Effect::Write(write) => self.sends_write(by, write),
             Effect::Send(session, message) => {
-                if let ToWorker::Recorded(id) = &message {
-                    self.check_recorded(session, id);
-                }
-                if self.streams[&session].generation == generation {
+                let early = matches!(message, ToWorker::HeartbeatAck(_))
+                    && !self.rules.hold(Rule::AckAfterRenewal);
+                if !early {
                     self.send_down(session, message);
                 }
             }
-            Effect::Close(session) => self.break_stream(session, true, false),
-            Effect::Measure(_)
-            | Effect::Delete { .. }
-            | Effect::ReadStatus { .. }
-            | Effect::StepDown => {}
+            Effect::Close(session) => self.close_stream(session),
+            Effect::StepDown => self.end_watcher(by.slot),
+            Effect::Measure(_) => {}
         }
     }
 
-    fn publish(&mut self, id: AttemptId, faulty: bool) {
-        let durable = self.api.next_attempt(&id.uid);
-        let there = self.api.see(&id.uid).is_some();
-        assert!(
-            !there || durable == id.attempt,
-            "{id} is on offer, the API knows of {durable}"
-        );
-        let generation = self.generation;
-        match self.dice.below(if faulty { 10 } else { 1 }) {
-            7 => {}
-            8 => {
-                let event = Box::new(Event::Unplaced(id));
-                self.later(5, 500, |_| Action::Watcher { generation, event });
-            }
-            9 => {
-                self.later(5, 500, |_| Action::Ticket(id.clone()));
-                self.later(5, 9000, |_| Action::Ticket(id));
-            }
-            _ => self.later(1, 50, |_| Action::Ticket(id)),
+    /// Whether the API server can be asked for that object.
+    fn reads(&self, by: Process, uid: &Uid) -> bool {
+        self.watchers[by.slot].api_cut_until <= self.now && self.api.see(uid).is_some()
+    }
+
+    fn deletes(&mut self, by: Process, uid: &Uid) -> DeleteResult {
+        if self.watchers[by.slot].api_cut_until > self.now || self.bad_luck(20) {
+            return DeleteResult::Retry;
         }
+        self.check_deletion(uid);
+        self.delete(uid);
+        DeleteResult::Gone
     }
 
-    /// A worker forgets what is recorded, so the API must have it.
-    fn check_recorded(&self, session: SessionId, id: &AttemptId) {
-        let stream = &self.streams[&session];
-        let Some(status) = self.api.status(&id.uid) else {
-            assert!(
-                !self.api.objects.contains_key(&id.uid),
-                "{id} is recorded nowhere"
-            );
-            return;
-        };
-        let key = (stream.worker, stream.incarnation, id.clone());
-        let again = match &self.outcomes[&key] {
-            Outcome::Cancelled | Outcome::Interrupted => status.phase == Some(Phase::Queued),
-            _ => false,
-        };
-        assert!(
-            again || status::has_ended(status),
-            "{id} is recorded, but the API has {status:?}"
-        );
+    /// A write is sent only while the lead lasts: what a freeze held up is not, and the engine hears so,
+    /// since the lead may be renewed yet.
+    fn sends_write(&mut self, by: Process, write: Box<Write>) {
+        let watcher = &self.watchers[by.slot];
+        let leads = watcher.lead_until.is_none_or(|until| self.now < until);
+        let late = !leads
+            && self.rules.hold(Rule::LeadIsChecked)
+            && self.rules.hold(Rule::LeadIsCheckedBeforeWrites);
+        let cut = late || watcher.api_cut_until > self.now || self.bad_luck(2);
+        let no_answer = Event::Written(write.uid.clone(), WriteResult::Retry);
+        let no_answer = Action::Watcher(by, Input::Event(Box::new(no_answer)));
+        let slow = self.slow(self.plan.slow_writes, 20_000, 300);
+        let delay = self.dice.between(5, slow);
+        let heard = delay < CALL_TIMEOUT;
+        if cut {
+            return self.later(100, 10_000, no_answer);
+        }
+        if !heard {
+            self.at(self.now + CALL_TIMEOUT, no_answer);
+        }
+        self.at(self.now + delay, Action::WriteLands { by, write, heard });
     }
 
-    pub(super) fn write_lands(&mut self, generation: u32, write: &Write) {
-        let faulty = self.now < self.faults_until;
-        let luck = if faulty { self.dice.below(20) } else { 0 };
+    pub(super) fn write_lands(&mut self, by: Process, write: &Write, heard: bool) {
         let uid = write.uid.clone();
-        // A dead watcher's write may still land; nobody waits for its answer.
-        if luck == 19 || (generation != self.generation && luck > 9) {
-            return self.answer(generation, uid, WriteResult::Retry);
-        }
-        let result = self.api.write(write);
+        self.tale.about(self.now, || {
+            let what = tale::status(Some(&write.status));
+            let text = format!("{} writes {uid} ({what})", tale::watcher(by));
+            (Some(uid.clone()), text)
+        });
+        let result = match self.api.write(write) {
+            Ok(result) => result,
+            Err(wrong) => return self.fail(Some(&uid), wrong),
+        };
         if matches!(result, WriteResult::Ok(_)) {
-            self.watch_tells(&uid);
+            self.watches_tell(&uid);
+            self.check_end(&uid);
         }
-        let lost = luck >= 17;
-        self.answer(
-            generation,
-            uid,
-            if lost { WriteResult::Retry } else { result },
-        );
+        if !heard || !self.is_watcher(by) {
+            return;
+        }
+        let lost = self.bad_luck(self.plan.lost_answers);
+        let input = match result {
+            WriteResult::Conflict(_) if !lost => Input::Read(uid),
+            result => {
+                let result = if lost { WriteResult::Retry } else { result };
+                Input::Event(Box::new(Event::Written(uid, result)))
+            }
+        };
+        self.later(1, 200, Action::Watcher(by, input));
     }
 
-    fn answer(&mut self, generation: u32, uid: Uid, result: WriteResult) {
+    /// A conflict is answered by what is there now.
+    pub(super) fn read_again(&mut self, by: Process, uid: Uid) {
+        let there = self.api.objects.contains_key(&uid);
+        let result = match self.api.see(&uid) {
+            _ if self.watchers[by.slot].api_cut_until > self.now => WriteResult::Retry,
+            Some(seen) => WriteResult::Conflict(Box::new(seen)),
+            None if there => WriteResult::Retry,
+            None => WriteResult::Gone,
+        };
         let event = Box::new(Event::Written(uid, result));
-        self.later(1, 200, |_| Action::Watcher { generation, event });
+        self.later(1, 200, Action::Watcher(by, Input::Event(event)));
     }
 }

@@ -1,83 +1,145 @@
 //! A worker process: the real session around simulated jobs.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::collections::BTreeMap;
 
 use super::{
     super::*,
-    action::Action,
-    jobs::{Job, JobEnd},
+    action::{Action, Order, Process},
+    tale,
     world::World,
 };
 use crate::{life::Outcome, worker_session as ws};
 
-type Session = ws::Worker<Outcome>;
 pub(super) type Happens = ws::Event<(), Outcome>;
 
+/// One of the workers, in its present process.
 #[derive(Debug)]
-pub(super) struct Process {
-    pub(super) incarnation: u32,
-    pub(super) session: Session,
+pub(super) struct Worker {
+    pub(super) number: u32,
+    pub(super) up: bool,
+    pub(super) session: ws::Worker<Outcome>,
     pub(super) stream: Option<SessionId>,
+    /// Whose its newest stream is, or was.
+    pub(super) watcher: Option<Process>,
     pub(super) intake: u32,
-    pub(super) tickets: BTreeMap<u64, AttemptId>,
-    pub(super) jobs: BTreeMap<AttemptId, Job>,
+    pub(super) tickets: BTreeMap<ws::TicketNo, AttemptId>,
     pub(super) frozen_until: Duration,
     /// What the warden was told: jobs die then, even when the process stands still.
     pub(super) lease_until: Duration,
+    /// When greeting (0) and heartbeats went out.
     pub(super) sent: BTreeMap<u64, Duration>,
-    tick: Option<Duration>,
-    pub(super) down: bool,
-    slots: u32,
+    pub(super) tick: Option<Duration>,
+    pub(super) slots: u32,
 }
 
-pub(super) fn new_process(incarnation: u32, slots: u32) -> Process {
-    let policy = ws::Policy {
-        slots,
-        hold: Duration::from_secs(20),
-        progress_interval: Duration::from_secs(1),
-    };
-    Process {
-        incarnation,
-        session: Session::new(policy),
-        stream: None,
-        intake: 0,
-        tickets: BTreeMap::new(),
-        jobs: BTreeMap::new(),
-        frozen_until: Duration::ZERO,
-        lease_until: Duration::ZERO,
-        sent: BTreeMap::new(),
-        tick: None,
-        down: false,
-        slots,
+// === impl Worker ===
+
+impl Worker {
+    pub(super) fn new(number: u32, slots: u32) -> Self {
+        let policy = ws::Policy {
+            slots,
+            hold: Duration::from_secs(20),
+            progress_interval: Duration::from_secs(1),
+        };
+        Self {
+            number,
+            up: true,
+            session: ws::Worker::new(policy),
+            stream: None,
+            watcher: None,
+            intake: 0,
+            tickets: BTreeMap::new(),
+            frozen_until: Duration::ZERO,
+            lease_until: Duration::ZERO,
+            sent: BTreeMap::new(),
+            tick: None,
+            slots,
+        }
     }
 }
 
 // === impl World ===
 
 impl World {
-    pub(super) fn worker_name(worker: usize) -> String {
-        format!("w{worker}")
+    pub(super) fn is_worker(&self, process: Process) -> bool {
+        let worker = &self.workers[process.slot];
+        worker.up && worker.number == process.number
     }
 
-    pub(super) fn connect(&mut self, worker: usize) {
-        let process = &mut self.workers[worker];
-        if process.stream.is_some() || process.down {
+    pub(super) fn worker_process(&self, slot: usize) -> Process {
+        let number = self.workers[slot].number;
+        Process { slot, number }
+    }
+
+    /// A new process in the place of the old one.
+    pub(super) fn start_worker(&mut self, slot: usize) {
+        self.end_worker(slot);
+        let (number, slots) = (self.workers[slot].number + 1, self.workers[slot].slots);
+        let mut worker = Worker::new(number, slots);
+        worker.session = worker.session.under(self.rules);
+        self.workers[slot] = worker;
+        let process = Process { slot, number };
+        self.tell(None, || format!("{} starts", tale::worker(process)));
+        self.later(1, 1000, Action::Worker(process, Order::Connect));
+    }
+
+    /// It ends at once; its warden sees that and kills what runs.
+    pub(super) fn end_worker(&mut self, slot: usize) {
+        let process = self.worker_process(slot);
+        if !std::mem::replace(&mut self.workers[slot].up, false) {
             return;
         }
-        if self.watcher.is_none() || !process.session.may_greet() {
-            return self.later(500, 2000, |w| Action::Connect {
-                worker,
-                incarnation: w,
-            });
+        self.tell(None, || format!("{} ends", tale::worker(process)));
+        self.excuse_losses(slot);
+        self.kill_jobs_of(process, 1000);
+        if let Some(session) = self.workers[slot].stream.take() {
+            self.leave_stream(session);
         }
-        let session = self.open_stream(worker);
-        self.workers[worker].stream = Some(session);
-        self.worker_step(worker, Happens::Opening);
+        for id in std::mem::take(&mut self.workers[slot].tickets).into_values() {
+            self.later(1, 100, Action::Ticket(id));
+        }
+    }
+
+    /// It tries all addresses; whoever thinks that it leads takes the stream.
+    pub(super) fn connect(&mut self, process: Process) {
+        let worker = &self.workers[process.slot];
+        if worker.stream.is_some() {
+            return;
+        }
+        let leads = |slot: &usize| self.watchers[*slot].up && self.watchers[*slot].engine.is_some();
+        let leaders: Vec<usize> = (0..self.watchers.len()).filter(leads).collect();
+        if leaders.is_empty() || !worker.session.may_greet() {
+            return self.later(300, 2000, Action::Worker(process, Order::Connect));
+        }
+        let leader = leaders[self.dice.below(leaders.len())];
+        let watcher = self.watcher_process(leader);
+        let session = self.open_stream(process, watcher);
+        self.tell(None, || {
+            let (worker, watcher) = (tale::worker(process), tale::watcher(watcher));
+            format!("{worker} connects to {watcher}")
+        });
+        self.workers[process.slot].stream = Some(session);
+        self.workers[process.slot].watcher = Some(watcher);
+        self.worker_step(process, Happens::Opening);
+    }
+
+    pub(super) fn give_up_greeting(&mut self, process: Process, session: SessionId) {
+        let worker = &self.workers[process.slot];
+        if worker.stream == Some(session) && !worker.session.is_live() {
+            self.leave_stream(session);
+            self.loses_stream(process);
+            self.worker_step(process, Happens::Disconnected);
+        }
+    }
+
+    pub(super) fn loses_stream(&mut self, process: Process) {
+        self.workers[process.slot].stream = None;
+        self.later(100, 3000, Action::Worker(process, Order::Connect));
     }
 
     /// A message of the watcher.
-    pub(super) fn hears(&mut self, worker: usize, message: ToWorker) {
-        let process = &mut self.workers[worker];
+    pub(super) fn worker_hears(&mut self, process: Process, message: ToWorker) {
+        let worker = &mut self.workers[process.slot];
         let event = match message {
             ToWorker::Welcome {
                 lease,
@@ -85,7 +147,8 @@ impl World {
                 stop,
                 ..
             } => {
-                process.lease_until = process.sent[&0] + lease;
+                self.renewed(process, 0);
+                self.is_welcome(process.slot);
                 Happens::Welcome(ws::Welcome {
                     lease,
                     heartbeat,
@@ -93,8 +156,8 @@ impl World {
                 })
             }
             ToWorker::HeartbeatAck(seq) => {
-                if let Some(sent) = process.sent.get(&seq) {
-                    process.lease_until = process.lease_until.max(*sent + LEASE);
+                if worker.session.is_live() {
+                    self.renewed(process, seq);
                 }
                 Happens::HeartbeatAck { seq }
             }
@@ -108,115 +171,16 @@ impl World {
             ToWorker::Stale(id) => Happens::Stale { id },
             ToWorker::Drain => Happens::Drain,
         };
-        self.worker_step(worker, event);
+        self.worker_step(process, event);
     }
 
-    pub(super) fn worker_step(&mut self, worker: usize, event: Happens) {
-        let step = self.workers[worker].session.step(event, self.now);
-        for effect in step.effects {
-            self.worker_effect(worker, effect);
-        }
-        let process = &mut self.workers[worker];
-        let wake = process.session.wake_up().map(|at| at.max(self.now));
-        if let Some(at) = wake.filter(|at| process.tick.is_none_or(|tick| *at < tick)) {
-            process.tick = Some(at);
-            let incarnation = process.incarnation;
-            self.at(
-                at,
-                Action::Tick {
-                    worker,
-                    incarnation,
-                },
-            );
-        }
-    }
-
-    pub(super) fn tick(&mut self, worker: usize) {
-        self.workers[worker].tick = None;
-        self.worker_step(worker, Happens::Tick);
-    }
-
-    fn worker_effect(&mut self, worker: usize, effect: ws::Effect<(), Outcome>) {
-        match effect {
-            ws::Effect::Send(message) => self.says(worker, message),
-            ws::Effect::Progress { id, progress } => {
-                let (percent, message) = (progress.percent, progress.message);
-                let progress = crate::api::Progress { percent, message };
-                self.send_up(worker, |session| Event::Progress(session, id, progress));
-            }
-            ws::Effect::Settle { ticket, how } => {
-                let ticket = self.workers[worker].tickets.remove(&ticket.0);
-                if let (Some(id), ws::Settlement::Return) = (ticket, how) {
-                    self.later(1, 20, |_| Action::Ticket(id));
-                }
-            }
-            ws::Effect::Intake { free } => {
-                self.workers[worker].intake = free;
-                self.at(self.now, Action::Dispatch);
-            }
-            ws::Effect::Start { id, .. } => self.start_job(worker, id),
-            ws::Effect::Stop { id } => {
-                self.end_job_in(worker, id, (0, 15_000), JobEnd::Stopped);
-            }
-            // Faster than the watcher's lease is longer than the worker's.
-            ws::Effect::Kill { id } => self.end_job_in(worker, id, (0, 3000), JobEnd::Stopped),
-            ws::Effect::Disconnect => {
-                if let Some(session) = self.workers[worker].stream.take() {
-                    self.break_stream(session, false, true);
-                }
-                self.later(100, 3000, |w| Action::Connect {
-                    worker,
-                    incarnation: w,
-                });
-            }
-            ws::Effect::Leave => {}
-        }
-    }
-
-    fn says(&mut self, worker: usize, message: ws::Message<Outcome>) {
-        let (now, process) = (self.now, &mut self.workers[worker]);
-        match message {
-            ws::Message::Hello {
-                running,
-                outcomes,
-                greeting,
-            } => {
-                process.sent = BTreeMap::from([(0, now)]);
-                let holder = holder(&Self::worker_name(worker), process.incarnation);
-                let hello = Hello {
-                    greeting,
-                    ..hello(&holder, process.slots, running, outcomes)
-                };
-                self.send_up(worker, |session| Event::Hello(session, hello));
-            }
-            ws::Message::Heartbeat {
-                seq,
-                held,
-                free,
-                draining,
-            } => {
-                process.sent.insert(seq, now);
-                self.send_up(worker, |session| Event::Heartbeat {
-                    session,
-                    seq,
-                    held,
-                    free,
-                    draining,
-                });
-            }
-            ws::Message::Claim { id, .. } => {
-                self.send_up(worker, |session| Event::Claim(session, id));
-            }
-            ws::Message::Outcome { id, outcome } => {
-                let outcome = match outcome {
-                    ws::Outcome::Done(outcome) => outcome,
-                    ws::Outcome::Cancelled => Outcome::Cancelled,
-                    ws::Outcome::Interrupted => Outcome::Interrupted,
-                };
-                let key = (worker, process.incarnation, id.clone());
-                self.outcomes.insert(key, outcome.clone());
-                self.send_up(worker, |session| Event::Outcome(session, id, outcome));
-            }
+    /// The warden is told of every renewal.
+    fn renewed(&mut self, process: Process, seq: u64) {
+        let worker = &mut self.workers[process.slot];
+        if let Some(sent) = worker.sent.get(&seq) {
+            worker.lease_until = worker.lease_until.max(*sent + LEASE);
+            let at = worker.lease_until.max(self.now);
+            self.at(at, Action::Warden(process));
         }
     }
 }

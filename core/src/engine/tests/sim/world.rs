@@ -4,244 +4,221 @@ use std::collections::{BTreeMap, VecDeque};
 
 use super::{
     super::*,
-    action::Action,
+    LOST_MAX,
+    action::{Action, Change, Input, Order},
     api::Api,
     dice::Dice,
+    election::Lease,
+    jobs::Job,
+    ledger::Ledger,
+    plan::Plan,
     streams::Stream,
+    tale::Tale,
     watcher::Watcher,
-    worker::{Process, new_process},
+    worker::Worker,
 };
-use crate::{life::Outcome, worker_session as ws};
+use crate::rules::{Rule, Rules};
 
-pub(super) const WORKERS: usize = 3;
-/// So much of the past is told when something fails.
-const LOG: usize = 100;
+/// When all must be over.
+const PATIENCE: Duration = Duration::from_secs(3000);
+/// More than ever happens.
+const STEPS: u64 = 200_000;
+
+/// When an action is due, its rank at that moment, and when it came first: what waited keeps its order.
+type Turn = (Duration, u8, Duration, u64);
 
 pub(super) struct World {
+    pub(super) plan: Plan,
+    pub(super) rules: Rules,
+    /// No rule is switched off.
+    pub(super) all_rules: bool,
+    pub(super) config: Config,
     pub(super) dice: Dice,
     pub(super) now: Duration,
-    seq: u64,
-    agenda: BTreeMap<(Duration, u64), Action>,
+    agenda: BTreeMap<Turn, Action>,
+    actions: u64,
+    steps: u64,
     pub(super) api: Api,
+    pub(super) lease: Lease,
+    pub(super) watchers: Vec<Watcher>,
+    pub(super) workers: Vec<Worker>,
+    pub(super) streams: Vec<Stream>,
     pub(super) queue: VecDeque<AttemptId>,
-    next_ticket: u64,
-    pub(super) watcher: Option<Watcher>,
-    pub(super) generation: u32,
-    pub(super) workers: Vec<Process>,
-    pub(super) streams: BTreeMap<SessionId, Stream>,
-    /// What truly runs: worker, incarnation and attempt, by request.
-    pub(super) running: BTreeMap<Uid, (usize, u32, u32)>,
-    /// Outcomes that workers reported, by worker, incarnation and attempt.
-    pub(super) outcomes: BTreeMap<(usize, u32, AttemptId), Outcome>,
+    pub(super) tickets: u64,
+    /// What truly runs.
+    pub(super) jobs: BTreeMap<u64, Job>,
+    pub(super) runs: u64,
     /// How jobs that ended by themselves did.
     pub(super) finished: BTreeSet<(Uid, &'static str)>,
-    pub(super) faults_until: Duration,
-    /// The newest happenings, for a failure's report.
-    pub(super) log: VecDeque<String>,
+    pub(super) ledger: Ledger,
+    /// How requests ended.
+    pub(super) ends: BTreeSet<String>,
+    pub(super) tale: Tale,
+    /// What went wrong first, and with which request.
+    pub(super) failure: Option<(Option<Uid>, String)>,
 }
 
 // === impl World ===
 
 impl World {
-    pub(super) fn new(seed: u64, faults_until: Duration) -> Self {
+    pub(super) fn new(seed: u64, off: Option<Rule>, tale: Tale) -> Self {
         let mut dice = Dice::new(seed);
-        let workers = (0..WORKERS)
-            .map(|_| new_process(1, 1 + u32::from(dice.chance(50))))
-            .collect();
-        Self {
+        let plan = Plan::of(seed, &mut dice);
+        let workers = (0..plan.workers).map(|_| Worker::new(0, 1 + u32::from(dice.chance(50))));
+        let workers = workers.collect();
+        let watchers = (0..plan.watchers).map(|_| Watcher::default()).collect();
+        let mut world = Self {
+            plan,
+            rules: off.map_or_else(Rules::default, Rules::without),
+            all_rules: off.is_none(),
+            config: Config {
+                lost_max: LOST_MAX,
+                ..config()
+            },
             dice,
             now: Duration::ZERO,
-            seq: 0,
             agenda: BTreeMap::new(),
+            actions: 0,
+            steps: 0,
             api: Api::default(),
-            queue: VecDeque::new(),
-            next_ticket: 0,
-            watcher: None,
-            generation: 0,
+            lease: Lease::default(),
+            watchers,
             workers,
-            streams: BTreeMap::new(),
-            running: BTreeMap::new(),
-            outcomes: BTreeMap::new(),
+            streams: vec![],
+            queue: VecDeque::new(),
+            tickets: 0,
+            jobs: BTreeMap::new(),
+            runs: 0,
             finished: BTreeSet::new(),
-            faults_until,
-            log: VecDeque::new(),
+            ledger: Ledger::default(),
+            ends: BTreeSet::new(),
+            tale,
+            failure: None,
+        };
+        Plan::limit(&mut world.config, &mut world.dice);
+        world.begin();
+        world
+    }
+
+    fn begin(&mut self) {
+        for slot in 0..self.watchers.len() {
+            self.later(0, 3000, Action::StartWatcher { slot });
         }
+        for slot in 0..self.workers.len() {
+            self.later(1, 5000, Action::StartWorker { slot });
+        }
+        let last = u64::try_from(self.plan.faults_until.as_millis()).unwrap() * 3 / 4;
+        for n in 0..self.plan.requests {
+            // Tenants and sizes of parameters differ by the length and the letters.
+            let uid = Uid::new(&"x".repeat(n + 1));
+            let create = self.dice.between(0, last);
+            self.at(create, Action::Object(Change::Create(uid.clone())));
+            let later = create + self.dice.between(0, 60_000);
+            match self.dice.below(10) {
+                0 | 1 => self.at(later, Action::Object(Change::Cancel(uid))),
+                2 => {
+                    self.at(later, Action::Object(Change::Delete(uid.clone())));
+                    let again = later + self.dice.between(0, 20_000);
+                    let again_uid = Uid::new(&format!("{uid}y"));
+                    self.at(again, Action::Object(Change::Create(again_uid)));
+                }
+                _ => {}
+            }
+        }
+        self.at(Duration::from_secs(1), Action::Fault);
+        self.at(Duration::from_secs(1), Action::Survey);
     }
 
     pub(super) fn at(&mut self, at: Duration, action: Action) {
-        self.seq += 1;
-        self.agenda.insert((at, self.seq), action);
+        // What waits at one moment: the rest of a step, then heartbeats; expiries are judged last.
+        let rank = match &action {
+            Action::Watcher(_, Input::Effects(_))
+            | Action::Worker(_, Order::Effects(_))
+            | Action::Warden(_) => 0,
+            Action::Up { event, .. } if matches!(**event, Event::Heartbeat { .. }) => 1,
+            Action::Watcher(_, Input::Wake { .. }) => 3,
+            _ => 2,
+        };
+        self.actions += 1;
+        self.agenda.insert((at, rank, at, self.actions), action);
     }
 
-    /// After some milliseconds; the action may name the present incarnation of its worker.
-    pub(super) fn later(&mut self, from: u64, to: u64, action: impl FnOnce(u32) -> Action) {
+    /// After some milliseconds.
+    pub(super) fn later(&mut self, from: u64, to: u64, action: Action) {
         let at = self.now + self.dice.between(from, to);
-        let mut action = action(0);
-        if let Action::Connect {
-            worker,
-            incarnation,
-        }
-        | Action::Job {
-            worker,
-            incarnation,
-            ..
-        } = &mut action
-        {
-            *incarnation = self.workers[*worker].incarnation;
-        }
         self.at(at, action);
     }
 
-    /// Runs until nothing is left to do, or that time.
-    pub(super) fn run(&mut self, until: Duration, done: impl Fn(&Self) -> bool) {
-        while let Some(((at, seq), action)) = self.agenda.pop_first() {
-            if at > until || done(self) {
-                self.agenda.insert((at, seq), action);
-                return;
-            }
-            self.now = at;
-            if let Some(frozen_until) = self.frozen(&action) {
-                self.at(frozen_until, action);
-                continue;
-            }
-            if !matches!(
-                action,
-                Action::Tick { .. } | Action::Wake { .. } | Action::Dispatch
-            ) {
-                self.log.push_back(format!("{at:?} {action:?}"));
-                if self.log.len() > LOG {
-                    self.log.pop_front();
-                }
-            }
-            self.act(action);
-        }
+    pub(super) fn is_faulty(&self) -> bool {
+        self.now < self.plan.faults_until
     }
 
-    /// A process that stands still takes nothing in until it goes on.
-    fn frozen(&self, action: &Action) -> Option<Duration> {
-        let worker = match action {
-            Action::ToWorker { session, .. } | Action::ClosedAtWorker { session } => {
-                self.streams.get(session)?.worker
-            }
-            Action::Connect { worker, .. }
-            | Action::Tick { worker, .. }
-            | Action::Job { worker, .. } => *worker,
-            _ => return None,
-        };
-        Some(self.workers[worker].frozen_until).filter(|until| *until > self.now)
+    /// So often, while things go wrong.
+    pub(super) fn bad_luck(&mut self, percent: u64) -> bool {
+        self.is_faulty() && self.dice.chance(percent)
     }
 
-    pub(super) fn is_current(&self, worker: usize, incarnation: u32) -> bool {
-        let process = &self.workers[worker];
-        process.incarnation == incarnation && !process.down
+    /// How many milliseconds something takes at most.
+    pub(super) fn slow(&mut self, percent: u64, slow: u64, normal: u64) -> u64 {
+        if self.bad_luck(percent) { slow } else { normal }
     }
 
-    fn act(&mut self, action: Action) {
-        match action {
-            Action::ToWatcher { session, event } => self.watcher_hears(session, *event),
-            Action::ToWorker { session, message } => self.worker_hears(session, *message),
-            Action::ClosedAtWatcher { session } => self.closed_at_watcher(session),
-            Action::ClosedAtWorker { session } => self.closed_at_worker(session),
-            Action::WriteLands { generation, write } => self.write_lands(generation, &write),
-            Action::StartWatcher => self.start_watcher(),
-            Action::StartWorker { worker } => self.start_worker(worker),
-            Action::Ticket(id) => {
-                self.queue.push_back(id);
-                self.dispatch();
-            }
-            Action::Dispatch => self.dispatch(),
-            Action::Create(_) | Action::Cancel(_) | Action::Delete(_) | Action::Hide { .. } => {
-                self.object_changes(action);
-            }
-            Action::Fault => self.fault(),
-            Action::Watcher { generation, .. }
-            | Action::Wake { generation }
-            | Action::List { generation, .. }
-            | Action::EndpointBack { generation }
-            | Action::StopWatcher { generation } => {
-                if generation == self.generation {
-                    self.watcher_act(action);
-                }
-            }
-            of_worker => self.worker_act(of_worker),
-        }
+    pub(super) fn tell(&mut self, about: Option<&Uid>, text: impl FnOnce() -> String) {
+        self.tale.about(self.now, || (about.cloned(), text()));
     }
 
-    fn watcher_act(&mut self, action: Action) {
-        match action {
-            Action::Watcher { event, .. } => self.watcher_step(*event),
-            Action::Wake { .. } => self.wake(),
-            Action::List { epoch, .. } => self.list(epoch),
-            Action::EndpointBack { .. } => self.endpoint_back(),
-            Action::StopWatcher { .. } => self.stop_watcher(),
-            _ => {}
-        }
+    /// What must hold does not.
+    pub(super) fn fail(&mut self, about: Option<&Uid>, wrong: String) {
+        let told = wrong.clone();
+        self.tell(about, || format!("WRONG: {told}"));
+        self.failure.get_or_insert((about.cloned(), wrong));
     }
 
-    fn worker_act(&mut self, action: Action) {
-        let (Action::Connect {
-            worker,
-            incarnation,
-        }
-        | Action::Tick {
-            worker,
-            incarnation,
-        }
-        | Action::Job {
-            worker,
-            incarnation,
-            ..
-        }
-        | Action::JobEnds {
-            worker,
-            incarnation,
-            ..
-        }
-        | Action::Warden {
-            worker,
-            incarnation,
-        }) = action
-        else {
-            return;
-        };
-        if !self.is_current(worker, incarnation) {
-            return;
-        }
-        match action {
-            Action::Connect { .. } => self.connect(worker),
-            Action::Tick { .. } => self.tick(worker),
-            Action::Job { event, .. } => self.worker_step(worker, event),
-            Action::JobEnds { id, end, .. } => self.job_ends(worker, id, end),
-            Action::Warden { .. } => self.warden(worker),
-            _ => {}
-        }
-    }
-
-    /// Gives tickets to workers that take some.
-    fn dispatch(&mut self) {
-        while !self.queue.is_empty() {
-            let takes = |worker: &usize| {
-                let process = &self.workers[*worker];
-                process.intake > 0 && !process.down && process.frozen_until <= self.now
+    /// Runs until all is over or something is wrong.
+    pub(super) fn run(&mut self) {
+        while self.failure.is_none() {
+            let Some(((at, rank, came, number), action)) = self.agenda.pop_first() else {
+                break;
             };
-            let able: Vec<usize> = (0..WORKERS).filter(takes).collect();
-            if able.is_empty() {
-                return;
+            self.now = at;
+            self.steps += 1;
+            if self.steps > STEPS {
+                self.fail(None, "somebody is busy for nothing".into());
             }
-            let worker = able[self.dice.below(able.len())];
-            let id = self.queue.pop_front().expect("checked above");
-            self.next_ticket += 1;
-            let ticket = self.next_ticket;
-            self.workers[worker].tickets.insert(ticket, id.clone());
-            let (ticket, service) = (ws::TicketNo(ticket), "sign".to_owned());
-            self.worker_step(
-                worker,
-                ws::Event::Ticket {
-                    ticket,
-                    id,
-                    service,
-                },
-            );
+            if at > PATIENCE {
+                self.never_ends();
+                break;
+            }
+            if let Some(until) = self.waits(&action) {
+                self.agenda.insert((until, rank, came, number), action);
+            } else if matches!(action, Action::Survey) {
+                if self.survey() {
+                    self.check_wakes();
+                    break;
+                }
+            } else {
+                self.act(action);
+            }
         }
+    }
+
+    fn never_ends(&mut self) {
+        let mut objects = self.api.objects.iter();
+        let stuck = objects.find(|(_, object)| !object.is_over());
+        let stuck = stuck.map(|(uid, _)| uid.clone());
+        let jobs = &self.jobs;
+        let wrong = format!("it never ends: {stuck:?} is stuck; what runs: {jobs:?}");
+        self.fail(stuck.as_ref(), wrong);
+    }
+
+    /// Every second.
+    fn survey(&mut self) -> bool {
+        if !self.rules.hold(Rule::FirstListAfterWinning)
+            || !self.rules.hold(Rule::ListsAreConsistent)
+        {
+            self.api.keep_view();
+        }
+        self.at(self.now + Duration::from_secs(1), Action::Survey);
+        !self.is_faulty() && self.is_over()
     }
 }
