@@ -41,9 +41,11 @@ impl Leader {
     }
 
     /// Whether it may have been there when the watcher before this one was. Times of objects have no
-    /// fraction, so one of the same second counts as older.
+    /// fraction; within a single second no workspace is granted from, unbound and bound again, so one
+    /// of the same second is new.
     pub(super) fn may_have_missed(&self, found: &Observation) -> bool {
-        found.created.is_some_and(|created| created <= self.started)
+        let older = |created: jiff::Timestamp| created.as_second() < self.started.as_second();
+        found.created.is_some_and(older)
     }
 }
 

@@ -168,7 +168,7 @@ impl Draw<'_> {
             Kind::Deleted => expect.fate = Fate::Deleted,
             _ => {}
         }
-        let later = self.at + self.pause(0..6_000);
+        let later = self.at + self.pause(0..15_000);
         let (asks, mut steps) = self.alone(kind, params, spec, expect);
         if kind != Kind::Stillborn {
             steps.push(Step::new(later, 0, act));

@@ -170,18 +170,21 @@ fn outcome(status: &Value) -> Value {
     })
 }
 
-/// What is there now, in every workspace, by a list of our own.
+/// The status of everything that is there now, by UID, by a list of our own.
 ///
 /// # Errors
 /// When kcp does not answer.
-pub async fn list(env: &Environment, teams: &[Team]) -> Result<Vec<(usize, DynamicObject)>> {
-    let mut all = Vec::new();
-    for (number, team) in teams.iter().enumerate() {
+pub async fn list(env: &Environment, teams: &[Team]) -> Result<HashMap<String, Value>> {
+    let mut all = HashMap::new();
+    for team in teams {
         let client = Who::Admin.client(env, &team.path).await?;
         let api: Api<DynamicObject> = Api::all_with(client, &request_resource());
         let listed = api.list(&ListParams::default()).await;
         let listed = listed.with_context(|| format!("the list of {}", team.path))?;
-        all.extend(listed.into_iter().map(|request| (number, request)));
+        let statuses = listed
+            .into_iter()
+            .filter_map(|mut request| Some((request.metadata.uid?, request.data["status"].take())));
+        all.extend(statuses);
     }
     Ok(all)
 }

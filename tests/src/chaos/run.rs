@@ -3,7 +3,6 @@
 use std::{collections::HashMap, path::PathBuf, time::Duration};
 
 use anyhow::Result;
-use serde_json::Value;
 
 use super::{
     aftermath,
@@ -115,10 +114,6 @@ impl Run<'_> {
         let seconds = self.since(clock::now());
         let queues = aftermath::emptied(world).await?;
         let present = observer::list(&world.env, &world.teams).await?;
-        let present: HashMap<String, Value> = present
-            .into_iter()
-            .filter_map(|(_, o)| Some((o.metadata.uid?, o.data["status"].clone())))
-            .collect();
         let mut leaks = aftermath::jobs(&world.dir);
         let known = leaks.clone();
         let crashes = [wrecker.crashes, aftermath::end(world).await].concat();
@@ -166,12 +161,6 @@ impl Run<'_> {
             last.get()
                 .is_some_and(|last| clock::now() > last + aftermath)
         };
-        let tell = async {
-            loop {
-                self.tell(&format!("{} of {planned} steps", callers.done()));
-                tokio::time::sleep(SAY_EVERY).await;
-            }
-        };
         let Options {
             seed,
             workers,
@@ -190,7 +179,15 @@ impl Run<'_> {
         };
         tokio::select! {
             result = broken => result,
-            () = tell => Ok(()),
+            () = self.tell_of(callers) => Ok(()),
+        }
+    }
+
+    /// Says how far the callers are, for ever.
+    async fn tell_of(&self, callers: &Callers) {
+        loop {
+            self.tell(&format!("{} of {} steps", callers.done(), callers.planned));
+            tokio::time::sleep(SAY_EVERY).await;
         }
     }
 

@@ -54,35 +54,14 @@ impl Setting {
         let kubeconfig = home.join("controller.kubeconfig");
         let config = Who::Controller.kubeconfig(&through, &provider.path)?;
         write_kubeconfig(&kubeconfig, &config)?;
-        let amqp = env.broker.url_at(links.watcher_broker.address, VHOST);
-        let mut watcher = isc::watcher_config(&services, &amqp, grpc);
-        set(&mut watcher, "lease.seconds", LEASE);
-        set(&mut watcher, "lease.heartbeatSeconds", 1);
-        set(&mut watcher, "lostMax", LOST_MAX);
-        set(&mut watcher, "log.filter", LOG);
-        let config = |number: usize| {
-            let amqp = env
-                .broker
-                .url_at(links.worker_broker[number].address, VHOST);
-            let session = links.session[number].address;
-            let name = format!("worker-{number}");
-            let mut worker = isc::worker_config(&services, &amqp, session, &name);
-            set(
-                &mut worker,
-                "services",
-                json!([SERVICES[0], SERVICES[1], LANES]),
-            );
-            set(&mut worker, "slots", shape.slots);
-            set(&mut worker, "claimHoldSeconds", 3);
-            set(&mut worker, "drainSeconds", 3);
-            set(&mut worker, "log.filter", LOG);
-            worker
-        };
+        let numbers = 0..shape.workers;
         Ok(Self {
+            watcher: watcher_config(&services, env, links, grpc),
+            workers: numbers
+                .map(|number| worker_config(&services, env, links, shape.slots, number))
+                .collect(),
             dir: home,
             kubeconfig,
-            watcher,
-            workers: (0..shape.workers).map(config).collect(),
         })
     }
 
@@ -100,6 +79,39 @@ impl Setting {
         ];
         Worker::start(&self.dir, self.workers[number].clone(), &vars)
     }
+}
+
+/// Short times, so that much happens in a run.
+fn watcher_config(services: &Path, env: &Environment, links: &Links, grpc: SocketAddr) -> Value {
+    let amqp = env.broker.url_at(links.watcher_broker.address, VHOST);
+    let mut config = isc::watcher_config(services, &amqp, grpc);
+    set(&mut config, "lease.seconds", LEASE);
+    set(&mut config, "lease.heartbeatSeconds", 1);
+    set(&mut config, "lostMax", LOST_MAX);
+    set(&mut config, "log.filter", LOG);
+    config
+}
+
+fn worker_config(
+    services: &Path,
+    env: &Environment,
+    links: &Links,
+    slots: u32,
+    number: usize,
+) -> Value {
+    let amqp = env
+        .broker
+        .url_at(links.worker_broker[number].address, VHOST);
+    let session = links.session[number].address;
+    let name = format!("worker-{number}");
+    let mut config = isc::worker_config(services, &amqp, session, &name);
+    let served = json!([SERVICES[0], SERVICES[1], LANES]);
+    set(&mut config, "services", served);
+    set(&mut config, "slots", slots);
+    set(&mut config, "claimHoldSeconds", 3);
+    set(&mut config, "drainSeconds", 3);
+    set(&mut config, "log.filter", LOG);
+    config
 }
 
 /// The services: each is the same program.

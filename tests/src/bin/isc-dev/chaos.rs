@@ -67,22 +67,7 @@ pub(crate) async fn run(args: Args) -> Result<ExitCode> {
     let folder = repository().join("target/chaos");
     let dir = folder.join(seed.to_string());
     clear(&dir)?;
-    #[expect(clippy::cast_precision_loss, reason = "far fewer than 2^52")]
-    let span = Duration::from_secs_f64(args.requests as f64 / args.rate);
-    let options = Options {
-        seed,
-        requests: args.requests,
-        workspaces: args.workspaces,
-        span,
-        workers: args.workers,
-        slots: args.slots,
-        gap: (args.gap > 0.0).then(|| Duration::from_secs_f64(args.gap)),
-        aftermath: AFTERMATH,
-        mild: args.mild,
-        missing: args.without,
-        dir: dir.clone(),
-    };
-    let report = chaos::run(&options).await?;
+    let report = chaos::run(&options(&args, seed, &dir)).await?;
     let file = folder.join("report.json");
     report.write(&file)?;
     println!("\n{}", report.text(TOLD));
@@ -99,6 +84,24 @@ pub(crate) async fn run(args: Args) -> Result<ExitCode> {
         clear(&dir)?;
     }
     Ok(ExitCode::SUCCESS)
+}
+
+fn options(args: &Args, seed: u64, dir: &Path) -> Options {
+    #[expect(clippy::cast_precision_loss, reason = "far fewer than 2^52")]
+    let span = Duration::from_secs_f64(args.requests as f64 / args.rate);
+    Options {
+        seed,
+        requests: args.requests,
+        workspaces: args.workspaces,
+        span,
+        workers: args.workers,
+        slots: args.slots,
+        gap: (args.gap > 0.0).then(|| Duration::from_secs_f64(args.gap)),
+        aftermath: AFTERMATH,
+        mild: args.mild,
+        missing: args.without.clone(),
+        dir: dir.to_owned(),
+    }
 }
 
 async fn play(scene: SceneName, scale: f64) -> Result<ExitCode> {
