@@ -148,12 +148,16 @@ fn report(outcome: Outcome<Report>) -> Report {
     }
 }
 
+/// How long after the request's deadline a job is stopped by its worker, milliseconds.
+const DEADLINE_MARGIN_MS: u64 = 2000;
+
 fn job(assignment: v1::Assignment) -> Result<Job, Malformed> {
     let id = assignment.id.ok_or(Malformed)?;
     let address = assignment.address.unwrap_or_default();
+    // The watcher stops a request at its deadline; this is for a watcher that is away then.
     let left = match assignment.time_left_ms {
         0 => u64::MAX,
-        left => left,
+        left => left.saturating_add(DEADLINE_MARGIN_MS),
     };
     // Above that a report would not fit into a message.
     let result_max = assignment.result_max_bytes.min(RESULT_MAX_BYTES_LIMIT);

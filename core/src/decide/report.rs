@@ -8,7 +8,7 @@ use super::{
 use crate::{
     api::Progress,
     ids::{Holder, Now},
-    life::{Act, Done, End, Ignored, Life, Outcome, Reported, State},
+    life::{Act, Done, End, Ignored, Life, Outcome, Reported, State, Stop},
     reason::Reason,
 };
 
@@ -78,6 +78,10 @@ fn apply_outcome(
             finish(life, End::Succeeded { result, artifacts }, by, now)
         }
         (_, Some(why)) => finish(life, stopped(why), by, now),
+        // Its clock was not looked at yet, as after a restart.
+        (_, None) if policy.dues.deadline.is_some_and(|due| due <= now.mono) => {
+            finish(life, stopped(Stop::Deadline), by, now)
+        }
         (
             Outcome::Failed {
                 class,
