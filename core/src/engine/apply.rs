@@ -152,7 +152,7 @@ impl Engine {
     }
 
     /// Sends to the session of a worker process; without one, the next greeting brings it up again.
-    fn tell(&mut self, to: &Holder, message: ToWorker) {
+    pub(super) fn tell(&mut self, to: &Holder, message: ToWorker) {
         if let Some(session) = self.sessions.session_of(to) {
             self.effects.push(Effect::Send(session, message));
         }

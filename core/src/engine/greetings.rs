@@ -27,6 +27,7 @@ impl Engine {
         lease.until = until;
         lease.strays.clear();
         lease.unlisted.clear();
+        lease.unjudged.clear();
         if let Some(old) = lease.session.replace(id) {
             if self.rules.hold(Rule::OldStreamIsVoid) {
                 self.sessions.open.remove(&old);
@@ -40,7 +41,7 @@ impl Engine {
         let running = hello.running.iter().map(|attempt| (attempt, false));
         let ended = hello.outcomes.iter().map(|attempt| (attempt, true));
         for (attempt, has_ended) in running.chain(ended) {
-            self.judge(id, attempt, has_ended, now);
+            self.judge(&holder, attempt, has_ended, now);
         }
     }
 
@@ -92,12 +93,7 @@ impl Engine {
     }
 
     /// Decides on one greeted attempt. What no list has shown yet is decided when the lists are there.
-    fn judge(&mut self, id: SessionId, attempt: &AttemptId, has_ended: bool, now: Now) {
-        let all_listed = self.all_listed();
-        let Some(session) = self.sessions.open.get_mut(&id) else {
-            return;
-        };
-        let by = session.holder.clone();
+    fn judge(&mut self, by: &Holder, attempt: &AttemptId, has_ended: bool, now: Now) {
         match self.entries.get(&attempt.uid) {
             Some(Entry::Live(request)) => {
                 // An outcome of something else is answered when it comes.
@@ -108,17 +104,20 @@ impl Engine {
                     };
                     self.apply(&attempt.uid, event, now);
                 }
-                if !has_ended && !self.holds(&by, attempt) {
-                    self.stray(&by, attempt);
+                if !has_ended && !self.holds(by, attempt) {
+                    self.stray(by, attempt);
                 }
             }
-            None if !all_listed => session.unjudged.push((attempt.clone(), has_ended)),
+            None if !self.all_listed() => {
+                if let Some(lease) = self.sessions.holders.get_mut(by) {
+                    lease.unjudged.push((attempt.clone(), has_ended));
+                }
+            }
             _ if has_ended => {}
             found => {
                 let why = if found.is_some() { "done" } else { "unknown" };
-                self.effects
-                    .push(Effect::Send(id, ToWorker::Cancel(attempt.clone(), why)));
-                self.stray(&by, attempt);
+                self.tell(by, ToWorker::Cancel(attempt.clone(), why));
+                self.stray(by, attempt);
             }
         }
     }
@@ -138,17 +137,19 @@ impl Engine {
 
     /// After a list: what was greeted before it can be judged now.
     pub(super) fn judge_greetings(&mut self, now: Now) {
+        let holders: Vec<Holder> = self.sessions.holders.keys().cloned().collect();
+        for by in holders {
+            let lease = self.sessions.holders.get_mut(&by);
+            let greeted = lease.map(|lease| std::mem::take(&mut lease.unjudged));
+            for (attempt, has_ended) in greeted.into_iter().flatten() {
+                self.judge(&by, &attempt, has_ended, now);
+            }
+        }
         let ids: Vec<SessionId> = self.sessions.open.keys().copied().collect();
         for id in ids {
-            let Some(session) = self.sessions.open.get_mut(&id) else {
-                continue;
-            };
-            let greeted = std::mem::take(&mut session.unjudged);
-            let outcomes = std::mem::take(&mut session.unjudged_outcomes);
-            for (attempt, has_ended) in greeted {
-                self.judge(id, &attempt, has_ended, now);
-            }
-            for (attempt, outcome) in outcomes {
+            let session = self.sessions.open.get_mut(&id);
+            let outcomes = session.map(|session| std::mem::take(&mut session.unjudged_outcomes));
+            for (attempt, outcome) in outcomes.into_iter().flatten() {
                 self.ended(id, &attempt, outcome, now);
             }
         }

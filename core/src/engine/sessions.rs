@@ -25,9 +25,7 @@ pub(super) struct Session {
     slots: u32,
     pub(super) free: u32,
     pub(super) draining: bool,
-    /// Greeted attempts of requests that no list has shown yet; true for one that has ended.
-    pub(super) unjudged: Vec<(AttemptId, bool)>,
-    /// Outcomes of such requests.
+    /// Outcomes of requests that no list has shown yet.
     pub(super) unjudged_outcomes: Vec<(AttemptId, Outcome)>,
 }
 
@@ -42,6 +40,9 @@ pub(super) struct Lease {
     pub(super) unlisted: BTreeMap<Uid, Duration>,
     /// Runs that no request knows of: told to stop, and to be waited for.
     pub(super) strays: BTreeSet<AttemptId>,
+    /// Greeted attempts of requests that no list has shown yet; true for one that has ended. They
+    /// outlive their stream: under this lease they may run.
+    pub(super) unjudged: Vec<(AttemptId, bool)>,
 }
 
 // === impl Sessions ===
@@ -81,9 +82,9 @@ impl Sessions {
 
     /// Whether any worker may run what no request here tells of.
     pub(super) fn any_unknown_run(&self) -> bool {
-        let unjudged = |session: &Session| session.unjudged.iter().any(|(_, has_ended)| !has_ended);
+        let unjudged = |lease: &Lease| lease.unjudged.iter().any(|(_, has_ended)| !has_ended);
         self.holders.values().any(|lease| !lease.strays.is_empty())
-            || self.open.values().any(unjudged)
+            || self.holders.values().any(unjudged)
     }
 
     pub(super) fn held(&self, holder: &Holder) -> Vec<Uid> {
@@ -141,7 +142,6 @@ impl Session {
             slots: hello.slots,
             free: hello.slots.saturating_sub(running),
             draining: false,
-            unjudged: vec![],
             unjudged_outcomes: vec![],
         }
     }

@@ -46,25 +46,25 @@ impl World {
         let dropped = self.ledger.dropped.iter();
         let its_own = dropped.filter(|(slot, _, welcome)| *slot == worker && !welcome);
         let dropped: Vec<Uid> = its_own.map(|(_, uid, _)| uid.clone()).collect();
-        for uid in self.held_by(worker).into_iter().chain(dropped) {
+        let held = self.held_by(worker).into_iter().map(|id| id.uid);
+        for uid in held.chain(dropped) {
             self.excuse(&uid);
         }
     }
 
-    pub(super) fn held_by(&self, worker: usize) -> Vec<Uid> {
-        let held = self.workers[worker].session.holds();
-        held.map(|id| id.uid.clone()).collect()
+    pub(super) fn held_by(&self, worker: usize) -> Vec<AttemptId> {
+        self.workers[worker].session.holds().cloned().collect()
     }
 
     /// What a worker does not claim any more. One that another leader granted may count as lost for the
     /// present one, and one that the present one granted for the next.
-    pub(super) fn drops_claims(&mut self, worker: usize, held: &[Uid]) {
+    pub(super) fn drops_claims(&mut self, worker: usize, held: &[AttemptId]) {
         let (holds, watcher) = (self.held_by(worker), self.workers[worker].watcher);
-        let dropped = held.iter().filter(|uid| !holds.contains(uid));
+        let dropped = held.iter().filter(|id| !holds.contains(id));
         let leads = |slot: usize| self.watchers[slot].up && self.watchers[slot].engine.is_some();
         let leaders: Vec<usize> = (0..self.watchers.len()).filter(|s| leads(*s)).collect();
         let present = watcher.is_some_and(|w| self.is_watcher(w) && leaders == [w.slot]);
-        for uid in dropped.cloned().collect::<Vec<_>>() {
+        for uid in dropped.map(|id| id.uid.clone()).collect::<Vec<_>>() {
             if !present {
                 self.excuse(&uid);
             }

@@ -2,8 +2,9 @@
 //! virtual clock.
 //!
 //! A seed decides everything. `ISC_SEED=7 cargo test -p isc-core sim` runs one alone; `ISC_SEEDS=100000`
-//! runs so many instead of a few. What goes wrong is told as a time-line, of the request that it
-//! concerns or, with `ISC_TALE=all`, of everything. `ISC_OFF=LongerLease` switches a rule off.
+//! runs so many instead of a few, from 0 or from `ISC_FROM`. What goes wrong is told as a time-line, of
+//! the request that it concerns or, with `ISC_TALE=all`, of everything. `ISC_OFF=LongerLease` switches a
+//! rule off.
 //!
 //! `world` has the clock and the agenda, `act` the happenings; `watcher`, `watch`, `election` are one
 //! side, `worker`, `duty`, `jobs` the other; `streams`, `broker`, `api` are between them. `plan` tells
@@ -140,9 +141,11 @@ fn number(name: &str) -> Option<u64> {
 
 #[test]
 fn nothing_is_lost_and_nothing_runs_twice_at_once_whatever_fails() {
-    let (from, to) = match number("ISC_SEED") {
-        Some(seed) => (seed, seed + 1),
-        None => (0, number("ISC_SEEDS").unwrap_or(SEEDS)),
+    let (from, to) = if let Some(seed) = number("ISC_SEED") {
+        (seed, seed + 1)
+    } else {
+        let from = number("ISC_FROM").unwrap_or(0);
+        (from, from + number("ISC_SEEDS").unwrap_or(SEEDS))
     };
     let off = std::env::var("ISC_OFF").ok();
     let off = off.map(|name| rules::named(&name).unwrap_or_else(|| panic!("no rule is {name}")));

@@ -185,3 +185,19 @@ fn a_run_goes_on_while_its_endpoint_is_away_that_was_not_listed_yet() {
         "given up after five minutes: {told:?}"
     );
 }
+
+#[test]
+fn a_run_that_was_greeted_before_the_list_is_held_though_its_stream_broke_meanwhile() {
+    let run = attempt("a", 1);
+    let mut story = Story::starts();
+    story.greets(ONE, std::slice::from_ref(&run), &[]);
+    story.wait(30_000);
+    story.beats(ONE, std::slice::from_ref(&run));
+    story.tell(Event::SessionClosed(ONE));
+    story.wait(5000);
+    let effects = story.listed(&[("a", Some(running_on("w1")))]);
+    assert_eq!(writes(&effects), vec![], "its lease goes on");
+    assert!(story.state("a").contains("Running"), "{}", story.state("a"));
+    let status = writes(&story.wait(30_000)).remove(0);
+    assert_eq!(status.lost, 1, "now it has ended");
+}
