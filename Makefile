@@ -28,6 +28,7 @@ test: setup build ## all tests, end to end against a real kcp and a real RabbitM
 
 chaos: setup ## the fault suite: everything is broken while thousands of requests run (SEED=n REQUESTS=n)
 	@echo "==> building (release)" && $(RELEASE_BUILD)
+	@echo "==> simulating 100,000 seeds" && ISC_SEEDS=100000 ISC_FROM=$(or $(SEED),0) cargo test -q --release -p isc-core sim
 	@$(ISC_DEV) chaos $(if $(SEED),--seed $(SEED)) $(if $(REQUESTS),--requests $(REQUESTS))
 
 overload: setup ## 50,000 waiting requests, 5,000 large ones, 10,000 finished ones: memory, order, idle load
