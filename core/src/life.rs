@@ -176,6 +176,19 @@ impl Life {
         clocks.into_iter().flatten().min()
     }
 
+    /// Whether a watcher that knows only the status before this state would decide otherwise.
+    #[must_use]
+    pub fn must_be_told(&self) -> bool {
+        match &self.state {
+            State::Waiting
+            | State::Offered { .. }
+            | State::Backoff { .. }
+            | State::Behind { .. } => false,
+            State::Recovering => self.worker.is_some() || self.stop.is_some(),
+            _ => true,
+        }
+    }
+
     /// The worker process that holds it, if any.
     #[must_use]
     pub fn holder(&self) -> Option<&Holder> {

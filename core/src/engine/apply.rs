@@ -143,6 +143,9 @@ impl Engine {
     pub(super) fn dirty(&mut self, uid: &Uid, urgency: Urgency, now: Now) {
         if let Some(Entry::Live(request)) = self.entries.get_mut(uid) {
             request.revision += 1;
+            if self.draining && !request.life.must_be_told() {
+                return;
+            }
             self.writes
                 .want(uid, &request.address.endpoint, urgency, now.mono);
         }

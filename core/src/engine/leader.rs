@@ -102,6 +102,20 @@ impl Engine {
         }
     }
 
+    /// Grants nothing any more, and writes what the next watcher must know. What only waits it finds
+    /// anyway: with a long line those writes would take longer than the end may.
+    pub(super) fn drain(&mut self, now: Now) {
+        self.draining = true;
+        let idle = |entry: &Entry| match entry {
+            Entry::Live(request) => !request.life.must_be_told(),
+            Entry::Finished(_) => false,
+        };
+        for uid in self.uids(idle) {
+            self.writes.forget(&uid);
+        }
+        self.writes.hurry(now.mono);
+    }
+
     /// Whether the next watcher may believe the statuses: everything granted and counted is written,
     /// and no worker runs anything else. Only then a mark may be left that says so.
     #[must_use]

@@ -152,10 +152,7 @@ impl Engine {
             Event::BrokerUp => self.publish_all_again(now),
             Event::Written(uid, result) => self.written(&uid, result, now),
             Event::Wake => self.wake(now),
-            Event::Drain => {
-                self.draining = true;
-                self.writes.hurry(now.mono);
-            }
+            Event::Drain => self.drain(now),
         }
         self.pump(now);
         #[cfg(test)]

@@ -151,3 +151,14 @@ fn no_mark_is_left_while_a_worker_runs_what_no_status_tells() {
     story.beats(ONE, &[]);
     assert!(story.engine.hands_over(story.now));
 }
+
+#[test]
+fn what_only_waits_does_not_hold_up_a_clean_end() {
+    let mut story = Story::settled();
+    for n in 0..100 {
+        story.seen(&format!("r{n:03}"), None, false);
+    }
+    let effects = story.tell(Event::Drain);
+    assert_eq!(writes(&effects), vec![], "nothing that the next one needs");
+    assert!(story.engine.hands_over(story.now));
+}
