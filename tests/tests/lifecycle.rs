@@ -190,7 +190,8 @@ fn a_deadline_holds_while_a_request_pauses_after_a_failure() -> Result<()> {
             (&json!("Failed"), "DeadlineExceeded"),
             "{status}"
         );
-        assert_eq!(status["failed"], 1, "{status}");
+        // The pause is drawn by lot, so now and then there is time for another try.
+        assert!(status["failed"].as_u64() >= Some(1), "{status}");
         Ok(())
     })
 }
