@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{Effect, Engine, Entry, Measure, ToWorker, keyed::Stage};
+use super::{Effect, Engine, Entry, Measure, ToWorker, clocks, keyed::Stage};
 use crate::{
     decide::decide,
     ids::{AttemptId, Holder, Now, Uid},
@@ -17,6 +17,7 @@ use crate::{
 impl Engine {
     /// Applies an event to a live request and carries out what follows.
     pub(super) fn apply(&mut self, uid: &Uid, event: LifeEvent, now: Now) {
+        let taking_over = self.is_held_back(uid) || self.keyed.is_open(uid);
         let config = &self.config;
         let Some(Entry::Live(request)) = self.entries.get_mut(uid) else {
             if event == LifeEvent::Gone {
@@ -24,10 +25,6 @@ impl Engine {
             }
             return;
         };
-        let endpoint = self.endpoints.get(&request.address.endpoint);
-        let recovered = endpoint.is_some_and(|endpoint| endpoint.recovered);
-        let told = self.leader.handed_over && request.life.worker.is_none();
-        let taking_over = (request.inherited && !recovered && !told) || self.keyed.is_open(uid);
         let policy = request.policy(uid, config, taking_over);
         let (was_offered, was_held) = (request.offered_since(), request.life.holder().cloned());
         let was_done = matches!(request.life.state, State::Done(_));
@@ -58,15 +55,7 @@ impl Engine {
     }
 
     fn track_offer(&mut self, uid: &Uid, was: Option<Duration>, is: Option<Duration>) {
-        if was == is {
-            return;
-        }
-        if let Some(since) = was {
-            self.offered.remove(&(since, uid.clone()));
-        }
-        if let Some(since) = is {
-            self.offered.insert((since, uid.clone()));
-        }
+        clocks::reindex(&mut self.offered, uid, was, is);
     }
 
     pub(super) fn act(&mut self, uid: &Uid, act: Act, now: Now) {

@@ -20,15 +20,7 @@ pub(super) struct Clocks {
 impl Clocks {
     /// The clock of a request runs out at another time than it did.
     pub(super) fn set(&mut self, uid: &Uid, was: Option<Duration>, is: Option<Duration>) {
-        if was == is {
-            return;
-        }
-        if let Some(was) = was {
-            self.due.remove(&(was, uid.clone()));
-        }
-        if let Some(is) = is {
-            self.due.insert((is, uid.clone()));
-        }
+        reindex(&mut self.due, uid, was, is);
     }
 
     /// When the next one runs out.
@@ -44,6 +36,24 @@ impl Clocks {
     #[cfg(test)]
     pub(super) fn all(&self) -> &BTreeSet<(Duration, Uid)> {
         &self.due
+    }
+}
+
+/// A request is in line for another time than it was, or for none.
+pub(super) fn reindex(
+    line: &mut BTreeSet<(Duration, Uid)>,
+    uid: &Uid,
+    was: Option<Duration>,
+    is: Option<Duration>,
+) {
+    if was == is {
+        return;
+    }
+    if let Some(was) = was {
+        line.remove(&(was, uid.clone()));
+    }
+    if let Some(is) = is {
+        line.insert((is, uid.clone()));
     }
 }
 
