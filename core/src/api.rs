@@ -1,10 +1,14 @@
 //! The Request type: group `internal.services`, version `v1alpha1`. The CRD and the kcp
 //! `APIResourceSchema` are generated from these types.
 
+mod schema;
+
 use jiff::Timestamp;
-use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
+
+use schema::{date_time, free_form, spec_rules};
 
 /// The API group.
 pub const GROUP: &str = "internal.services";
@@ -317,44 +321,4 @@ pub struct ExecutorRef {
 )]
 fn is_zero(n: &u32) -> bool {
     *n == 0
-}
-
-fn free_form(_: &mut SchemaGenerator) -> Schema {
-    json_schema!({"type": "object", "x-kubernetes-preserve-unknown-fields": true})
-}
-
-fn date_time(_: &mut SchemaGenerator) -> Schema {
-    json_schema!({"type": "string", "format": "date-time"})
-}
-
-/// Every field but `cancel` is immutable; `cancel` cannot be taken back.
-fn spec_rules() -> Value {
-    let optional = [
-        "params",
-        "requester",
-        "priority",
-        "idempotencyKey",
-        "onConflict",
-        "queueTimeoutSeconds",
-        "timeoutSeconds",
-        "deadlineSeconds",
-        "retries",
-        "ttlSecondsAfterFinished",
-    ];
-    let mut rules = vec![rule("self.service == oldSelf.service", "service")];
-    rules.extend(optional.iter().map(|field| {
-        let same = format!(
-            "has(self.{field}) == has(oldSelf.{field}) && (!has(self.{field}) || self.{field} == oldSelf.{field})"
-        );
-        rule(&same, field)
-    }));
-    rules.push(serde_json::json!({
-        "rule": "!(has(oldSelf.cancel) && oldSelf.cancel) || (has(self.cancel) && self.cancel)",
-        "message": "cancel cannot be taken back: create a new request",
-    }));
-    Value::Array(rules)
-}
-
-fn rule(rule: &str, field: &str) -> Value {
-    serde_json::json!({"rule": rule, "message": format!("{field} is immutable: create a new request")})
 }
