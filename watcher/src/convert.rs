@@ -130,6 +130,7 @@ fn outcome(wire: outcome::Outcome) -> Outcome {
                 v1::FailureClass::Retryable => FailureClass::Retryable,
                 v1::FailureClass::Invalid => FailureClass::Invalid,
                 v1::FailureClass::TimedOut => FailureClass::TimedOut,
+                v1::FailureClass::Deadline => FailureClass::Deadline,
                 v1::FailureClass::Permanent | v1::FailureClass::Unspecified => {
                     FailureClass::Permanent
                 }

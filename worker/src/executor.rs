@@ -22,8 +22,10 @@ pub struct Job {
     pub service: String,
     /// A JSON object as text.
     pub params_json: String,
-    /// How long it may run.
+    /// How long an attempt may run; see [`Job::limit`].
     pub timeout: Duration,
+    /// How long the request may still take in all; `None` = no limit.
+    pub left: Option<Duration>,
     /// The largest result, bytes.
     pub result_max: usize,
     /// The requester's workspace.
@@ -109,6 +111,30 @@ pub trait Executor: Send + Sync + 'static {
     /// process can be relied on to stop it: the warden kills the worker then.
     fn in_process(&self) -> bool {
         true
+    }
+}
+
+// === impl Job ===
+
+impl Job {
+    /// How long it may run: as long as neither the attempt's time nor the request's has run out.
+    #[must_use]
+    pub fn limit(&self) -> Duration {
+        self.left
+            .map_or(self.timeout, |left| left.min(self.timeout))
+    }
+
+    /// How it ends when it has run for that long.
+    #[must_use]
+    pub fn out_of_time(&self) -> End {
+        let limit = self.limit();
+        let (class, reason) = if limit < self.timeout {
+            (FailureClass::Deadline, "DeadlineExceeded")
+        } else {
+            (FailureClass::TimedOut, "TimedOut")
+        };
+        let message = format!("not done within {} s", limit.as_secs_f32());
+        End::failed(class, reason, message)
     }
 }
 

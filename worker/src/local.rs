@@ -89,6 +89,7 @@ impl RunArgs {
             service: service.name.clone(),
             params_json,
             timeout: Duration::from_secs(seconds),
+            left: None,
             result_max: usize::try_from(service.file.result_max_bytes).unwrap_or(usize::MAX),
             cluster: "local".into(),
             namespace: "local".into(),

@@ -155,10 +155,8 @@ fn job(assignment: v1::Assignment) -> Result<Job, Malformed> {
     let id = assignment.id.ok_or(Malformed)?;
     let address = assignment.address.unwrap_or_default();
     // The watcher stops a request at its deadline; this is for a watcher that is away then.
-    let left = match assignment.time_left_ms {
-        0 => u64::MAX,
-        left => left.saturating_add(DEADLINE_MARGIN_MS),
-    };
+    let left = Some(assignment.time_left_ms).filter(|left| *left > 0);
+    let left = left.map(|left| Duration::from_millis(left.saturating_add(DEADLINE_MARGIN_MS)));
     // Above that a report would not fit into a message.
     let result_max = assignment.result_max_bytes.min(RESULT_MAX_BYTES_LIMIT);
     Ok(Job {
@@ -167,7 +165,8 @@ fn job(assignment: v1::Assignment) -> Result<Job, Malformed> {
         failed: assignment.failed,
         service: assignment.service,
         params_json: assignment.params_json,
-        timeout: Duration::from_millis(assignment.timeout_ms.min(left)),
+        timeout: Duration::from_millis(assignment.timeout_ms),
+        left,
         result_max: usize::try_from(result_max).unwrap_or(usize::MAX),
         cluster: address.cluster,
         namespace: address.namespace,

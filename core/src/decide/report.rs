@@ -8,7 +8,7 @@ use super::{
 use crate::{
     api::Progress,
     ids::{Holder, Now},
-    life::{Act, Done, End, Ignored, Life, Outcome, Reported, State, Stop},
+    life::{Act, Done, End, FailureClass, Ignored, Life, Outcome, Reported, State, Stop},
     reason::Reason,
 };
 
@@ -82,6 +82,14 @@ fn apply_outcome(
         (_, None) if policy.dues.deadline.is_some_and(|due| due <= now.mono) => {
             finish(life, stopped(Stop::Deadline), by, now)
         }
+        // The worker's clock was first, as it may be when this machine's was set back.
+        (
+            Outcome::Failed {
+                class: FailureClass::Deadline,
+                ..
+            },
+            None,
+        ) => finish(life, stopped(Stop::Deadline), by, now),
         (
             Outcome::Failed {
                 class,

@@ -95,6 +95,8 @@ pub enum FailureClass {
     Invalid,
     /// The attempt's time ran out.
     TimedOut,
+    /// The request's time ran out, all attempts together.
+    Deadline,
 }
 
 // === impl Reported ===
@@ -115,7 +117,7 @@ impl FailureClass {
     pub fn may_be_mended(self) -> bool {
         match self {
             Self::Retryable | Self::TimedOut => true,
-            Self::Permanent | Self::Invalid => false,
+            Self::Permanent | Self::Invalid | Self::Deadline => false,
         }
     }
 }

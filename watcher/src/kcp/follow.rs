@@ -13,9 +13,9 @@ use serde::de::DeserializeOwned;
 use super::explain::explain;
 
 /// A virtual workspace answers 403, 404 and 500 while it comes up, so trouble is tried again soon, but
-/// a lasting one not often.
+/// a lasting one not often: one cheap call every few seconds, so that work goes on soon after an outage.
 pub(super) const BACKOFF: (Duration, Duration) =
-    (Duration::from_millis(250), Duration::from_secs(10));
+    (Duration::from_millis(250), Duration::from_secs(5));
 
 /// Who hears of a kind's objects.
 pub(super) trait Listener<K: Send>: Send {

@@ -54,7 +54,7 @@ fn contract(
     job: &Job,
     dir: &JobDir,
 ) -> impl Iterator<Item = (&'static str, OsString)> {
-    let seconds = job.timeout.as_secs_f64().ceil();
+    let seconds = job.limit().as_secs_f64().ceil();
     [
         ("ISC_PARAMS", dir.params().into_os_string()),
         ("ISC_RESULT", dir.result().into_os_string()),

@@ -84,11 +84,7 @@ impl ExecExecutor {
                 _ => Ok(End::Stopped),
             },
             Exit::Stopped => Ok(End::Stopped),
-            Exit::TimedOut => Ok(End::failed(
-                FailureClass::TimedOut,
-                "TimedOut",
-                format!("not done within {} s", job.timeout.as_secs_f32()),
-            )),
+            Exit::TimedOut => Ok(job.out_of_time()),
             Exit::Own if status.success() => result(job, dir).await,
             Exit::Own => Ok(outcome::failure(&self.service.file.exec, status)),
         }
@@ -113,7 +109,7 @@ impl ExecExecutor {
         let mut printed = false;
         let exit = {
             let mut told = std::pin::pin!(progress.run(job, &reports));
-            let mut exit = std::pin::pin!(wait(&mut leader, control, (job.timeout, grace)));
+            let mut exit = std::pin::pin!(wait(&mut leader, control, (job.limit(), grace)));
             loop {
                 tokio::select! {
                     exit = &mut exit => break exit?,

@@ -66,6 +66,7 @@ impl Bench {
             service: service.name.clone(),
             params_json: r#"{"digest": "abc"}"#.into(),
             timeout: Duration::from_secs(30),
+            left: None,
             result_max: 100,
             cluster: "c1".into(),
             namespace: "default".into(),

@@ -19,6 +19,15 @@ async fn a_timeout_ends_the_job_even_when_it_ignores_sigterm() {
 }
 
 #[tokio::test]
+async fn a_job_that_runs_out_of_its_requests_time_says_that() {
+    let mut bench = Bench::new("sleep 300");
+    bench.job.left = Some(Duration::from_millis(300));
+    let failure = failure(bench.run().await);
+    assert_eq!(failure.reason, "DeadlineExceeded");
+    assert_eq!(failure.class, FailureClass::Deadline);
+}
+
+#[tokio::test]
 async fn a_grandchild_that_holds_stdout_does_not_hang_the_worker() {
     let script = r"sleep 300 & echo $! > $ISC_SERVICE_DIR/child; echo hi";
     let bench = Bench::new(script);
