@@ -2,7 +2,7 @@
 
 use anyhow::{Context as _, Result, ensure};
 use isc_proto::Ticket;
-use isc_tests::{Scene, Watcher, scene, wait};
+use isc_tests::{Scene, Watcher, Worker, isc::set, scene, wait};
 use lapin::{
     BasicProperties, Channel, Connection, ConnectionProperties,
     message::BasicGetMessage,
@@ -28,6 +28,24 @@ async fn ticket(channel: &Channel) -> Result<BasicGetMessage> {
         got.context("the queue is empty")
     })
     .await
+}
+
+/// A watcher, and a worker that takes no ticket: a job holds its only slot until it is released.
+async fn with_busy_worker(scene: &Scene) -> Result<(Watcher, Worker)> {
+    let gate = scene.dir.join("gate");
+    let script = format!("while [ ! -e {} ]; do sleep 0.1; done", gate.display());
+    scene.service("hold", &script)?;
+    let watcher = scene.watcher().await?;
+    let mut config = scene.worker_config("worker-1");
+    set(&mut config, "slots", 1);
+    let worker = scene.start_worker(config)?;
+    scene.team.ask("holder", "hold", json!({})).await?;
+    scene.team.wait_phase("holder", "Running").await?;
+    Ok((watcher, worker))
+}
+
+fn release(scene: &Scene) -> Result<()> {
+    Ok(std::fs::write(scene.dir.join("gate"), "")?)
 }
 
 async fn dead_letters(watcher: &Watcher, reason: &str, wanted: f64) -> Result<()> {
@@ -87,7 +105,7 @@ fn a_message_that_nobody_can_read_is_counted_and_forgotten() -> Result<()> {
 #[test]
 fn a_ticket_that_died_is_offered_again_and_its_request_succeeds() -> Result<()> {
     scene::run(async |scene| {
-        let watcher = scene.watcher().await?;
+        let (watcher, _worker) = with_busy_worker(scene).await?;
         let (_connection, channel) = channel(scene).await?;
         let uid = scene.team.ask("unlucky", "echo", json!({"a": 1})).await?;
         let first = ticket(&channel).await?;
@@ -106,7 +124,7 @@ fn a_ticket_that_died_is_offered_again_and_its_request_succeeds() -> Result<()> 
         );
         let back = BasicRejectOptions { requeue: true };
         second.delivery.acker.reject(back).await?;
-        let _worker = scene.worker("worker-1").await?;
+        release(scene)?;
         let status = scene.team.wait_end("unlucky").await?;
         assert_eq!(status["phase"], "Succeeded", "{status}");
         assert_eq!(status["attempt"], 1, "no attempt is counted: {status}");
@@ -117,7 +135,7 @@ fn a_ticket_that_died_is_offered_again_and_its_request_succeeds() -> Result<()> 
 #[test]
 fn a_queue_that_an_operator_deleted_is_made_again() -> Result<()> {
     scene::run(async |scene| {
-        let watcher = scene.watcher().await?;
+        let (watcher, _worker) = with_busy_worker(scene).await?;
         let (_connection, channel) = channel(scene).await?;
         scene.team.ask("before", "echo", json!({"a": 1})).await?;
         let waiting = ticket(&channel).await?;
@@ -136,7 +154,7 @@ fn a_queue_that_an_operator_deleted_is_made_again() -> Result<()> {
         let returned = watcher.metrics().await?;
         let returned = returned.sum("isc_tickets_total", &[("result", "returned")]);
         assert!(returned > 0.5, "the publisher saw it");
-        let _worker = scene.worker("worker-1").await?;
+        release(scene)?;
         for name in ["before", "after"] {
             let status = scene.team.wait_end(name).await?;
             assert_eq!(status["phase"], "Succeeded", "{status}");

@@ -71,7 +71,8 @@ impl Engine {
     /// overtaken in the broker.
     pub(super) fn publish_tickets(&mut self, now: Now) {
         for service in self.schedule.services() {
-            if !self.config.catalogue.contains_key(&service) {
+            // Without a worker nobody would take a ticket out, however long ago its request ended.
+            if !self.config.catalogue.contains_key(&service) || !self.sessions.any_for(&service) {
                 continue;
             }
             let window = self.config.window.max(self.sessions.slots_for(&service));

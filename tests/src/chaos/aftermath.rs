@@ -4,7 +4,7 @@ use std::{path::Path, time::Duration};
 
 use anyhow::{Context as _, Result};
 
-use super::{clock, kinds::UNWANTED, world::World};
+use super::{clock, world::World};
 use crate::process;
 
 /// What is left in the queues is taken out by then.
@@ -17,9 +17,7 @@ const END_LIMIT: Duration = Duration::from_secs(30);
 pub(super) async fn emptied(world: &World) -> Result<Vec<(String, u64)>> {
     let deadline = clock::now() + EMPTY_LIMIT;
     loop {
-        let mut queues = world.queues().await.context("the queues at the end")?;
-        // Nobody takes a ticket out of a queue whose service no worker has.
-        queues.retain(|(name, _)| !name.ends_with(UNWANTED));
+        let queues = world.queues().await.context("the queues at the end")?;
         if queues.iter().all(|(_, messages)| *messages == 0) || clock::now() > deadline {
             return Ok(queues);
         }

@@ -56,11 +56,11 @@ fn a_write_that_landed_without_an_answer_is_found_by_its_conflict() {
 
 #[test]
 fn a_status_that_the_api_has_already_is_not_written_again() {
-    let mut story = Story::starts();
+    let mut story = Story::starts_attended();
     story.listed(&[]);
     story.seen("a", None, false);
     let queued = writes(&story.wait(1000)).remove(0);
-    let mut next = Story::starts();
+    let mut next = Story::starts_attended();
     next.listed(&[("a", Some(queued))]);
     assert_eq!(
         writes(&next.wait(40_000)),

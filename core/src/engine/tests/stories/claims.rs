@@ -93,6 +93,7 @@ fn a_claim_counts_only_on_the_stream_that_it_came_on() {
     story.seen("bbbccc", None, false);
     let id = attempt("bbbccc", 1);
     story.tell(Event::Claim(ONE, id.clone()));
+    story.greets(TWO, &[], &[]);
     let effects = story.tell(Event::SessionClosed(ONE));
     assert_eq!(published(&effects), vec![id.clone()]);
     story.greets(SessionId(11), &[], &[]);

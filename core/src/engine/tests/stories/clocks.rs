@@ -49,6 +49,7 @@ fn the_queue_clock_is_over_once_the_request_has_started() {
     story.fails(ONE, &id);
     story.written("a");
     story.wait(120_000);
+    story.greets(TWO, &[], &[]);
     assert!(story.state("a").contains("Offered"), "{}", story.state("a"));
 }
 
@@ -177,7 +178,7 @@ fn queued_since(
 
 #[test]
 fn an_inherited_request_is_as_old_as_the_wall_clock_says() {
-    let mut story = Story::starts();
+    let mut story = Story::starts_attended();
     let status = queued_since(&story, 100, |status| {
         status.effective.as_mut().unwrap().queue_timeout_seconds = Some(160);
     });

@@ -4,8 +4,7 @@ use super::*;
 
 #[test]
 fn a_request_that_appears_after_the_first_list_is_dispatched_at_once() {
-    let mut story = Story::starts();
-    story.greets(ONE, &[], &[]);
+    let mut story = Story::starts_attended();
     story.listed(&[("a", None)]);
     assert!(story.state("a").contains("Recovering"));
     assert_eq!(
@@ -58,7 +57,7 @@ fn an_outcome_that_comes_while_the_list_is_under_way_counts() {
 
 #[test]
 fn a_run_that_nobody_greets_with_is_lost_when_the_take_over_ends() {
-    let mut story = Story::starts();
+    let mut story = Story::starts_attended();
     story.listed(&[("a", Some(running_on("w1")))]);
     assert_eq!(writes(&story.wait(34_999)), vec![]);
     let status = writes(&story.wait(1)).remove(0);

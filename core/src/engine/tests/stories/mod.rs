@@ -23,10 +23,14 @@ struct Story {
     engine: Engine,
     now: Duration,
     version: u64,
+    /// [`BYSTANDER`] is there.
+    attended: bool,
 }
 
 const ONE: SessionId = SessionId(1);
 const TWO: SessionId = SessionId(2);
+/// A worker that lives and is busy with other things: with it there is somebody to offer requests to.
+const BYSTANDER: SessionId = SessionId(8);
 
 // === impl Story ===
 
@@ -37,7 +41,16 @@ impl Story {
             engine: Engine::new(config(), at(Duration::ZERO)),
             now: Duration::ZERO,
             version: 0,
+            attended: false,
         }
+    }
+
+    /// The same, and the bystander has greeted.
+    fn starts_attended() -> Self {
+        let mut story = Self::starts();
+        story.greets(BYSTANDER, &[], &[]);
+        story.attended = true;
+        story
     }
 
     /// A watcher whose take-over period is over, with a worker on session one.
@@ -47,6 +60,7 @@ impl Story {
             engine,
             now,
             version: 0,
+            attended: false,
         };
         story.greets(ONE, &[], &[]);
         story
@@ -60,7 +74,18 @@ impl Story {
 
     fn wait(&mut self, ms: u64) -> Vec<Effect> {
         self.now += Duration::from_millis(ms);
-        self.tell(Event::Wake)
+        let mut effects = Vec::new();
+        if self.attended {
+            effects = self.tell(Event::Heartbeat {
+                session: BYSTANDER,
+                seq: 1,
+                held: vec![],
+                free: 0,
+                draining: false,
+            });
+        }
+        effects.extend(self.tell(Event::Wake));
+        effects
     }
 
     /// The worker with the session's number greets.

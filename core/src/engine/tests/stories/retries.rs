@@ -134,7 +134,7 @@ fn after_a_restart_a_pause_starts_anew_without_a_write() {
     let mut story = Story::settled();
     let id = story.asked_and_runs("a", ONE, retries(1));
     let backoff = writes(&story.fails(ONE, &id)).remove(0);
-    let mut next = Story::starts();
+    let mut next = Story::starts_attended();
     next.listed(&[("a", Some(backoff))]);
     let effects = next.wait(35_000);
     assert_eq!((published(&effects), writes(&effects)), (vec![], vec![]));
@@ -170,5 +170,6 @@ fn a_lost_attempt_is_followed_at_once_and_told_with_its_worker() {
         (past.attempt, &*past.worker, &*past.reason),
         (1, "w1", "WorkerLost")
     );
+    story.greets(TWO, &[], &[]);
     assert_eq!(published(&story.written("a")), vec![attempt("a", 2)]);
 }

@@ -31,7 +31,7 @@ fn a_request_that_was_unbound_during_the_first_list_may_be_held_already() {
 
 #[test]
 fn an_api_whose_clock_is_ahead_does_not_make_an_old_request_new() {
-    let mut story = Story::starts();
+    let mut story = Story::starts_attended();
     story.tell(Event::Endpoints(vec![url()]));
     story.tell(Event::ListStarted(url()));
     let newest = created(&mut story, "bb", 60);
@@ -47,7 +47,7 @@ fn an_api_whose_clock_is_ahead_does_not_make_an_old_request_new() {
 
 #[test]
 fn what_nobody_held_after_all_goes_when_the_take_over_ends() {
-    let mut story = Story::starts();
+    let mut story = Story::starts_attended();
     story.listed(&[]);
     let older = created(&mut story, "a", -60);
     story.tell(Event::Observed(Box::new(older)));
@@ -60,7 +60,7 @@ fn what_nobody_held_after_all_goes_when_the_take_over_ends() {
 
 #[test]
 fn a_request_that_moves_while_it_is_taken_over_does_not_wait_for_ever() {
-    let mut story = Story::starts();
+    let mut story = Story::starts_attended();
     let there: Arc<str> = "https://other".into();
     story.tell(Event::Endpoints(vec![url(), there.clone()]));
     story.tell(Event::ListStarted(there.clone()));

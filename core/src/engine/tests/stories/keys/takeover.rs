@@ -58,7 +58,7 @@ fn an_attached_one_is_never_believed_to_run_on_the_worker_that_its_status_names(
 
 #[test]
 fn places_are_decided_when_the_take_over_ends_and_the_least_one_runs() {
-    let mut story = Story::starts();
+    let mut story = Story::starts_attended();
     story.lists(&[
         ("c", ATTACH, None),
         ("b", ATTACH, None),
@@ -93,7 +93,7 @@ fn one_that_was_granted_without_a_word_in_its_status_is_first_when_its_worker_gr
 
 #[test]
 fn one_that_was_lost_with_its_worker_stays_the_first() {
-    let mut story = Story::starts();
+    let mut story = Story::starts_attended();
     story.lists(&[
         ("a", ATTACH, Some(queued())),
         ("b", ATTACH, Some(running_on("w9"))),
@@ -106,7 +106,7 @@ fn one_that_was_lost_with_its_worker_stays_the_first() {
 
 #[test]
 fn what_did_not_wait_by_its_status_comes_before_what_did() {
-    let mut story = Story::starts();
+    let mut story = Story::starts_attended();
     story.lists(&[
         ("b", ATTACH, Some(attached(None))),
         ("c", ATTACH, Some(queued())),
@@ -197,6 +197,7 @@ fn one_that_was_cancelled_meanwhile_ends_and_holds_up_nobody() {
     story.tell(Event::Listed(url()));
     let effects = story.wait(35_000);
     assert_eq!(reason(&wrote(&effects, "a").unwrap()), "Cancelled");
+    let effects = story.greets(ONE, &[], &[]);
     assert_eq!(published(&effects), vec![attempt("b", 1)]);
 }
 

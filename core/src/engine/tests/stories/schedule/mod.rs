@@ -112,3 +112,15 @@ fn names(effects: &[Effect]) -> Vec<String> {
     let ids = published(effects).into_iter();
     ids.map(|id| id.uid.to_string()).collect()
 }
+
+#[test]
+fn what_no_worker_takes_is_not_offered_until_one_greets() {
+    let mut story = Story::starts();
+    story.listed(&[]);
+    let effects = story.seen("a", None, false);
+    assert_eq!(published(&effects), vec![]);
+    let written = writes(&story.wait(1000));
+    assert_eq!(reason(&written[0]), "NoWorkers");
+    let offered = published(&story.greets(ONE, &[], &[]));
+    assert_eq!(offered, vec![attempt("a", 1)]);
+}
