@@ -10,6 +10,10 @@ use super::{
 };
 use crate::metrics::{Metrics, WriteLabel};
 
+/// Asks for the metadata alone: the parameters, up to 256 KiB, would come back with each write.
+const METADATA: &str =
+    "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1,application/json";
+
 /// The part of an answer that matters.
 #[derive(Deserialize)]
 struct Versioned {
@@ -55,6 +59,7 @@ impl Clients {
         let object = object_path(&write.address);
         let request = http::Request::patch(format!("{object}/status?fieldManager=isc-watcher"))
             .header(http::header::CONTENT_TYPE, "application/json-patch+json")
+            .header(http::header::ACCEPT, METADATA)
             .body(patch.to_string().into_bytes());
         let answer: Versioned = self.call(&write.address.endpoint, request).await?;
         Ok(answer.metadata.resource_version)
