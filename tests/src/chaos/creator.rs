@@ -165,9 +165,12 @@ impl Caller {
             Act::Cancel => {
                 let patch = Patch::Merge(json!({"spec": {"cancel": true}}));
                 let patched = api.patch(&ask.name, &PatchParams::default(), &patch).await;
-                gone_is_fine(patched)
+                gone_is_fine(patched, &ask.name)
             }
-            Act::Delete => gone_is_fine(api.delete(&ask.name, &DeleteParams::default()).await),
+            Act::Delete => {
+                let deleted = api.delete(&ask.name, &DeleteParams::default()).await;
+                gone_is_fine(deleted, &ask.name)
+            }
         }
     }
 }
@@ -187,11 +190,15 @@ async fn create(
     }
 }
 
-fn gone_is_fine<T>(result: kube::Result<T>) -> kube::Result<Option<String>> {
+/// A server that has just come up does not know the resource yet, which is a 404 as well: only one that
+/// names the object says that it is gone.
+fn gone_is_fine<T>(result: kube::Result<T>, name: &str) -> kube::Result<Option<String>> {
+    let named = |status: &kube::core::Status| {
+        let details = status.details.as_ref();
+        status.code == 404 && details.is_some_and(|details| details.name == name)
+    };
     match result {
-        Err(kube::Error::Api(status)) if status.code == 404 && status.reason == "NotFound" => {
-            Ok(None)
-        }
+        Err(kube::Error::Api(status)) if named(&status) => Ok(None),
         other => other.map(|_done| None),
     }
 }

@@ -42,7 +42,7 @@ impl Clients {
         let deleted: Result<IgnoredAny, _> = self.call(&address.endpoint, request).await;
         let result = match deleted {
             Ok(_) => DeleteResult::Gone,
-            Err(error) if is_gone(&error) => DeleteResult::Gone,
+            Err(error) if is_gone(&error, address) => DeleteResult::Gone,
             Err(error) => {
                 let hint = if error.code() == 403 {
                     "; deleting finished requests needs the verb `delete` on apiexports/content \
@@ -74,14 +74,17 @@ impl Clients {
     }
 }
 
-/// There is no such object, or it has another UID. A virtual workspace that comes up answers 404 as well,
-/// but in plain text.
-fn is_gone(error: &CallError) -> bool {
+/// There is no such object, or it has another UID. A server that comes up answers 404 as well, in plain
+/// text or because it does not know the resource yet: only an answer that names the object counts.
+fn is_gone(error: &CallError, address: &Address) -> bool {
     let Some(status) = error.status() else {
         return false;
     };
     match status.code {
-        404 => status.reason == "NotFound",
+        404 => status
+            .details
+            .as_ref()
+            .is_some_and(|details| details.name == *address.name),
         409 => status.message.contains("UID"),
         _ => false,
     }
