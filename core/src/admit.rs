@@ -46,8 +46,10 @@ pub struct ServiceLimits {
 #[derive(Clone)]
 pub struct ResultCheck {
     text: Arc<str>,
-    check: Arc<dyn Fn(&Map<String, Value>) -> Result<(), String> + Send + Sync>,
+    check: Arc<Check>,
 }
+
+type Check = dyn Fn(&Map<String, Value>) -> Result<(), String> + Send + Sync;
 
 /// The limits of one clock; `None` is no limit.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

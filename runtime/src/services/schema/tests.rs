@@ -9,10 +9,12 @@ use super::*;
 /// What no answer may contain.
 const SECRET: &str = "s3cr3t-v4lu3";
 
+#[expect(clippy::needless_pass_by_value, reason = "it is made for this call")]
 fn schema(schema: Value) -> Schema {
     Schema::compile(&schema).unwrap()
 }
 
+#[expect(clippy::needless_pass_by_value, reason = "it is made for this call")]
 fn refused(schema: Value) -> String {
     Schema::compile(&schema).unwrap_err()
 }
@@ -154,6 +156,10 @@ fn no_answer_contains_a_value_whatever_rule_it_breaks() {
         let told = schema(rule.clone()).check(value).unwrap_err();
         assert!(!told.contains(SECRET), "{rule}: {told}");
     }
+}
+
+#[test]
+fn no_answer_contains_a_number() {
     let number = schema(json!({"multipleOf": 7, "maximum": 5, "exclusiveMinimum": 1e9}));
     let told = number.check(&json!(424_242)).unwrap_err();
     assert!(!told.contains("424242"), "{told}");
