@@ -1,6 +1,8 @@
 //! Whether a new request is accepted, and with which limits.
 
-use std::{collections::HashMap, sync::Arc, time::Duration};
+use std::{collections::HashMap, fmt, sync::Arc, time::Duration};
+
+use serde_json::{Map, Value};
 
 use crate::{
     api::{PARAMS_MAX_BYTES, RequestSpec},
@@ -31,9 +33,23 @@ pub struct ServiceLimits {
     pub ttl: Option<Duration>,
     /// The largest result, bytes.
     pub result_max_bytes: u32,
+    /// What a result must be; `None` is any.
+    pub result_check: Option<ResultCheck>,
     /// What may be under way.
     pub flow: Flow,
 }
+
+/// Says whether a result is what the service promises; no result is an empty object.
+///
+/// The message of a refusal names places and expectations and goes into the request's status. Two checks
+/// are equal when their texts are.
+#[derive(Clone)]
+pub struct ResultCheck {
+    text: Arc<str>,
+    check: Arc<Check>,
+}
+
+type Check = dyn Fn(&Map<String, Value>) -> Result<(), String> + Send + Sync;
 
 /// The limits of one clock; `None` is no limit.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -132,10 +148,49 @@ impl Default for ServiceLimits {
             max_backoff: Duration::from_secs(300),
             ttl: None,
             result_max_bytes: 64 * 1024,
+            result_check: None,
             flow: Flow::default(),
         }
     }
 }
+
+// === impl ResultCheck ===
+
+impl ResultCheck {
+    /// A check that `text` describes completely.
+    #[must_use]
+    pub fn new(
+        text: &str,
+        check: impl Fn(&Map<String, Value>) -> Result<(), String> + Send + Sync + 'static,
+    ) -> Self {
+        Self {
+            text: text.into(),
+            check: Arc::new(check),
+        }
+    }
+
+    /// Checks what a job gave back.
+    ///
+    /// # Errors
+    /// What is wrong with it, for people.
+    pub fn check(&self, result: Option<&Map<String, Value>>) -> Result<(), String> {
+        result.map_or_else(|| (self.check)(&Map::new()), |result| (self.check)(result))
+    }
+}
+
+impl fmt::Debug for ResultCheck {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("ResultCheck").field(&self.text).finish()
+    }
+}
+
+impl PartialEq for ResultCheck {
+    fn eq(&self, other: &Self) -> bool {
+        self.text == other.text
+    }
+}
+
+impl Eq for ResultCheck {}
 
 // === impl ClockLimits ===
 

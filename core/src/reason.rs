@@ -30,7 +30,7 @@ pub enum Reason {
     JobKilled,
     /// The attempt took too long.
     TimedOut,
-    /// The result is not a JSON object.
+    /// The result is not a JSON object, or not what the service promises.
     InvalidResult,
     /// The result is larger than the service allows.
     ResultTooLarge,

@@ -8,15 +8,18 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use serde::Deserialize;
+use serde::{Deserialize, Deserializer};
+use serde_json::Value;
 
 mod exec;
 mod key;
 mod limits;
+mod schema;
 
 pub use exec::{Exec, ExitClass};
 pub use key::{KEY_MAX_BYTES, KeyError, KeyExpression};
 pub use limits::{Concurrency, Key, Rate, Retry};
+pub use schema::{ANSWER_MAX_BYTES, SCHEMA_MAX_BYTES, Schema};
 
 /// The time of one attempt when neither request nor service names one, seconds.
 pub const DEFAULT_TIMEOUT_SECONDS: u64 = 300;
@@ -44,6 +47,10 @@ pub struct Service {
     pub file: ServiceFile,
     /// The compiled `limits.key.cel`.
     pub key: Option<KeyExpression>,
+    /// The compiled `paramsSchema`.
+    pub params: Option<Schema>,
+    /// The compiled `resultSchema`.
+    pub result: Option<Schema>,
 }
 
 /// The content of `services/<name>.yaml`.
@@ -83,6 +90,12 @@ pub struct ServiceFile {
     /// The largest result, bytes. Default 65536, at most 262144.
     #[serde(default = "default_result_max")]
     pub result_max_bytes: u32,
+    /// What the parameters must be: a JSON Schema (2020-12). Default: any object.
+    #[serde(default, deserialize_with = "present")]
+    pub params_schema: Option<Value>,
+    /// What a result must be: a JSON Schema (2020-12). Default: any object, or none.
+    #[serde(default, deserialize_with = "present")]
+    pub result_schema: Option<Value>,
     /// Runs a program.
     pub exec: Exec,
 }
@@ -130,6 +143,11 @@ fn default_timeout() -> u64 {
 
 fn default_result_max() -> u32 {
     DEFAULT_RESULT_MAX_BYTES
+}
+
+/// A schema that is there but empty is a mistake, not the absence of one.
+fn present<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Value>, D::Error> {
+    Value::deserialize(deserializer).map(Some)
 }
 
 // === impl Catalogue ===
@@ -202,6 +220,8 @@ impl Service {
             serde_saphyr::from_str(&text).map_err(|e| invalid(e.to_string()))?;
         file.check().map_err(invalid)?;
         let key = file.limits.compiled_key().map_err(invalid)?;
+        let params = compiled("paramsSchema", file.params_schema.as_ref()).map_err(invalid)?;
+        let result = compiled("resultSchema", file.result_schema.as_ref()).map_err(invalid)?;
         // An absolute folder: the job runs in a working directory of its own.
         let dir = path.parent().unwrap_or(Path::new("."));
         let dir = std::path::absolute(dir).map_err(|source| CatalogueError::Read {
@@ -213,8 +233,36 @@ impl Service {
             dir,
             file,
             key,
+            params,
+            result,
         })
     }
+
+    /// Whether the service takes these parameters.
+    ///
+    /// # Errors
+    /// What of `paramsSchema` they break, for who asked: places and what is expected there, at most 1 KiB,
+    /// no values.
+    pub fn check_params(&self, params: &Value) -> Result<(), String> {
+        let schema = self.params.as_ref();
+        let checked = schema.map_or(Ok(()), |schema| schema.check(params));
+        checked.map_err(|broken| format!("spec.params: {broken}"))
+    }
+
+    /// Whether a job of the service may give that back; no result is an empty object.
+    ///
+    /// # Errors
+    /// What of `resultSchema` it breaks: places and what is expected there, at most 1 KiB, no values.
+    pub fn check_result(&self, result: &Value) -> Result<(), String> {
+        let schema = self.result.as_ref();
+        let checked = schema.map_or(Ok(()), |schema| schema.check(result));
+        checked.map_err(|broken| format!("the job's result: {broken}"))
+    }
+}
+
+fn compiled(key: &str, schema: Option<&Value>) -> Result<Option<Schema>, String> {
+    let compiled = schema.map(Schema::compile).transpose();
+    compiled.map_err(|why| format!("`{key}` is no JSON Schema that can be used: {why}"))
 }
 
 // === impl ServiceFile ===

@@ -1,6 +1,9 @@
 //! The example services, run by `isc-worker run`: no kcp, no broker, no watcher.
 
-use std::{path::Path, process::Command};
+use std::{
+    path::Path,
+    process::{Command, Output},
+};
 
 use anyhow::{Context as _, Result, ensure};
 use isc_tests::{
@@ -104,5 +107,44 @@ fn publish_stores_the_whole_file_and_shows_progress() -> Result<()> {
     let uri = result["uri"].as_str().context("no uri")?;
     let stored = std::fs::read(uri.strip_prefix("file://").context("not a file")?)?;
     assert_eq!(stored, content);
+    Ok(())
+}
+
+#[test]
+fn parameters_and_results_are_checked_as_the_watcher_does() -> Result<()> {
+    let services = tempfile::tempdir()?;
+    let text = "exec:
+  command: [/bin/sh, -c, 'echo ran >&2; cp \"$ISC_PARAMS\" \"$ISC_RESULT\"']
+paramsSchema: {required: [name]}
+resultSchema: {properties: {name: {type: string}}}
+";
+    std::fs::write(services.path().join("copy.yaml"), text)?;
+    let run = |params: Value| -> Result<Output> {
+        let file = tempfile::NamedTempFile::new()?;
+        std::fs::write(file.path(), params.to_string())?;
+        let mut command = Command::new(isc::program("isc-worker")?);
+        command.args(["run", "--service", "copy", "--params"]);
+        command.arg(file.path()).arg("--services-dir");
+        Ok(command.arg(services.path()).output()?)
+    };
+    let said = |output: &Output| String::from_utf8_lossy(&output.stderr).into_owned();
+
+    let refused = run(json!({"nam": "x"}))?;
+    assert_eq!(refused.status.code(), Some(2), "{}", said(&refused));
+    let text = said(&refused);
+    assert!(
+        text.contains("spec.params: /name is missing") && !text.contains("ran"),
+        "{text}"
+    );
+    let broken = run(json!({"name": 424_242}))?;
+    assert_eq!(broken.status.code(), Some(1), "{}", said(&broken));
+    let text = said(&broken);
+    assert!(text.contains("/name: this is not of type"), "{text}");
+    assert!(
+        broken.stdout.is_empty() && !text.contains("424242"),
+        "{text}"
+    );
+    let good = run(json!({"name": "x"}))?;
+    assert_eq!(good.status.code(), Some(0), "{}", said(&good));
     Ok(())
 }

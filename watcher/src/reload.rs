@@ -235,14 +235,17 @@ fn is_change(event: &notify::Event, sources: &Sources) -> bool {
 fn changes(before: &Loaded, now: &Loaded) -> Vec<String> {
     let (old, new) = (&before.live.catalogue, &now.live.catalogue);
     let names: BTreeSet<_> = old.keys().chain(new.keys()).collect();
-    let key = |loaded: &Loaded, name: &str| loaded.catalogue.get(name)?.key.clone();
+    let own = |loaded: &Loaded, name: &str| {
+        let service = loaded.catalogue.get(name)?;
+        Some((service.key.clone(), service.params.clone()))
+    };
     let mut changes: Vec<String> = names
         .into_iter()
         .filter_map(|name| match (old.get(name), new.get(name)) {
             (None, Some(_)) => Some(format!("{name} (new)")),
             (Some(_), None) => Some(format!("{name} (gone: its requests wait)")),
             (before_limits, limits) => (before_limits != limits
-                || key(before, name) != key(now, name))
+                || own(before, name) != own(now, name))
             .then(|| name.to_string()),
         })
         .collect();

@@ -8,6 +8,7 @@ use isc_core::{
     worker_session::Progress,
 };
 use isc_runtime::services::{Catalogue, Service};
+use serde_json::{Value, json};
 use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
 
@@ -67,11 +68,11 @@ impl RunArgs {
         warden.lease(Some(Duration::MAX));
         let over = CancellationToken::new();
         let keeping = tokio::spawn(keeper.run(over.clone()));
-        let executor = ExecExecutor::new(service, None, Output::Stderr, warden);
+        let executor = ExecExecutor::new(service.clone(), None, Output::Stderr, warden);
         let end = follow(&executor, job, (stop, control), &mut progress, &shutdown).await;
         over.cancel();
         keeping.await?;
-        Ok(end)
+        Ok(checked(&service, end))
     }
 
     fn job(&self, service: &Service) -> anyhow::Result<Job> {
@@ -80,6 +81,7 @@ impl RunArgs {
             Some(path) => std::fs::read_to_string(path)
                 .with_context(|| format!("cannot read the parameters {}", path.display()))?,
         };
+        check_params(service, &params_json)?;
         let seconds = self.timeout.unwrap_or(service.file.timeout_seconds);
         anyhow::ensure!(seconds > 0, "`--timeout` must be at least 1");
         Ok(Job {
@@ -97,6 +99,34 @@ impl RunArgs {
             requester: "local".into(),
             idempotency_key: String::new(),
         })
+    }
+}
+
+/// As the watcher does before it accepts a request.
+fn check_params(service: &Service, params: &str) -> anyhow::Result<()> {
+    if service.params.is_none() {
+        return Ok(());
+    }
+    let params: Value = match params.trim() {
+        "" => json!({}),
+        text => serde_json::from_str(text).context("the parameters are not JSON")?,
+    };
+    service.check_params(&params).map_err(anyhow::Error::msg)
+}
+
+/// As the watcher does before it publishes a result.
+fn checked(service: &Service, end: End) -> End {
+    let End::Succeeded { result_json } = &end else {
+        return end;
+    };
+    let result = match result_json.as_str() {
+        "" => json!({}),
+        // The executor has read it as an object already.
+        text => serde_json::from_str(text).unwrap_or_default(),
+    };
+    match service.check_result(&result) {
+        Ok(()) => end,
+        Err(broken) => End::permanent("InvalidResult", broken),
     }
 }
 

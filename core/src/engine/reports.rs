@@ -4,9 +4,11 @@ use std::sync::Arc;
 
 use super::{Effect, Engine, Entry, Measure, Params, Request, ToWorker};
 use crate::{
+    admit::ResultCheck,
     api::Progress,
     ids::{AttemptId, Holder, Now, SessionId},
-    life::{LifeEvent, Outcome, State},
+    life::{FailureClass, LifeEvent, Outcome, State},
+    reason::Reason,
 };
 
 impl Engine {
@@ -125,11 +127,13 @@ impl Engine {
             lease.strays.remove(attempt);
         }
         match self.entries.get(&attempt.uid) {
-            Some(Entry::Live(_)) => {
+            Some(Entry::Live(request)) => {
+                let service = self.config.catalogue.get(&request.service);
+                let check = service.and_then(|service| service.result_check.as_ref());
                 let event = LifeEvent::Ended {
                     by,
                     attempt: attempt.attempt,
-                    outcome,
+                    outcome: checked(outcome, check),
                 };
                 self.apply(&attempt.uid, event, now);
             }
@@ -145,5 +149,21 @@ impl Engine {
                     .push(Effect::Send(id, ToWorker::Stale(attempt.clone())));
             }
         }
+    }
+}
+
+/// A result that is not what the service promises is a failure that another try does not mend: the work
+/// was done. It is dropped here, so that nobody ever sees it.
+fn checked(outcome: Outcome, check: Option<&ResultCheck>) -> Outcome {
+    let (Outcome::Succeeded { result, .. }, Some(check)) = (&outcome, check) else {
+        return outcome;
+    };
+    match check.check(result.as_ref()) {
+        Ok(()) => outcome,
+        Err(message) => Outcome::Failed {
+            class: FailureClass::Permanent,
+            reason: Reason::InvalidResult,
+            message,
+        },
     }
 }

@@ -113,6 +113,47 @@ fn limits_are_checked_and_named() {
 }
 
 #[test]
+fn a_schema_is_checked_with_its_file_and_used() {
+    let strict = "exec: {command: [a]}
+paramsSchema:
+  type: object
+  required: [repo]
+resultSchema:
+  properties:
+    url: {type: string, format: uri}
+";
+    let service = load("sign.yaml", strict).unwrap();
+    assert_eq!(
+        service.check_params(&serde_json::json!({"repo": 1})),
+        Ok(())
+    );
+    assert_eq!(
+        service.check_params(&serde_json::json!({})),
+        Err("spec.params: /repo is missing".into())
+    );
+    assert_eq!(
+        service.check_result(&serde_json::json!({"url": "nowhere"})),
+        Err("the job's result: /url: this is not a \"uri\"".into())
+    );
+    assert_eq!(service.check_result(&serde_json::json!({})), Ok(()));
+    for (more, wanted) in [
+        ("paramsSchema:", "paramsSchema"),
+        ("resultSchema: {propertis: {}}", "#/propertis"),
+        (
+            "resultSchema: {$ref: 'https://example.com/a'}",
+            "nothing is fetched",
+        ),
+    ] {
+        let error = load("a.yaml", &format!("exec: {{command: [a]}}\n{more}\n"));
+        let error = error.unwrap_err().to_string();
+        assert!(
+            error.contains(wanted) && error.contains("a.yaml"),
+            "{more}: {error}"
+        );
+    }
+}
+
+#[test]
 fn a_file_may_say_everything() {
     let text = "
         exec: {command: [a]}

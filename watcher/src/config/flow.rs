@@ -4,7 +4,7 @@
 use std::{sync::Arc, time::Duration};
 
 use isc_core::{
-    admit::{Catalogue, ClockLimits, ServiceLimits},
+    admit::{Catalogue, ClockLimits, ResultCheck, ServiceLimits},
     flow::{Flow, Pause, Rate, Tenants},
 };
 use isc_runtime::{
@@ -12,6 +12,7 @@ use isc_runtime::{
     services::{self, is_dns_label},
 };
 use serde::Deserialize;
+use serde_json::{Map, Value};
 
 /// The `pause` section: running jobs finish, nothing new starts.
 #[derive(Clone, Debug, Default, Deserialize)]
@@ -113,11 +114,12 @@ impl TenantsConfig {
 pub(super) fn limits(catalogue: &services::Catalogue) -> Catalogue {
     catalogue
         .iter()
-        .map(|service| (Arc::from(service.name.as_str()), of_service(&service.file)))
+        .map(|service| (Arc::from(service.name.as_str()), of_service(service)))
         .collect()
 }
 
-fn of_service(file: &services::ServiceFile) -> ServiceLimits {
+fn of_service(service: &services::Service) -> ServiceLimits {
+    let file = &service.file;
     let seconds = Duration::from_secs;
     let clock = |default: Option<u64>, max: Option<u64>| ClockLimits {
         default: default.map(seconds),
@@ -134,8 +136,17 @@ fn of_service(file: &services::ServiceFile) -> ServiceLimits {
         max_backoff: seconds(file.retry.max_backoff_seconds),
         ttl: file.ttl_seconds_after_finished.map(seconds),
         result_max_bytes: file.result_max_bytes,
+        result_check: result_check(service),
         flow: flow(file),
     }
+}
+
+fn result_check(service: &services::Service) -> Option<ResultCheck> {
+    let schema = service.result.as_ref()?;
+    let service = service.clone();
+    let check =
+        move |result: &Map<String, Value>| service.check_result(&Value::Object(result.clone()));
+    Some(ResultCheck::new(schema.text(), check))
 }
 
 fn flow(file: &services::ServiceFile) -> Flow {

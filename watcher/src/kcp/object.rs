@@ -6,9 +6,11 @@
 use std::{borrow::Cow, collections::BTreeMap, sync::Arc};
 
 use isc_core::{
+    admit::Rejection,
     api::{self, PARAMS_MAX_BYTES, RequestSpec, RequestStatus},
     engine::{Digest, Observation, Params},
     ids::{Address, Uid},
+    reason::Reason,
 };
 use isc_runtime::services::Catalogue;
 use jiff::Timestamp;
@@ -70,8 +72,12 @@ impl Seen {
             name: metadata.name?.into(),
         };
         let text = text(params.as_deref());
-        let ended = status.as_ref().is_some_and(|s| s.completion_time.is_some());
-        let facts = Facts::of(spec.as_ref().ok(), text, services, ended);
+        let facts = Facts::of(
+            spec.as_ref().ok(),
+            text,
+            services,
+            Stage::of(status.as_ref()),
+        );
         Some(Observation {
             uid,
             address,
@@ -83,6 +89,7 @@ impl Seen {
             digest: facts.digest,
             flow_key: facts.flow_key,
             status,
+            refusal: facts.refusal,
         })
     }
 }
@@ -121,26 +128,60 @@ struct Facts {
     params: Params,
     digest: Option<Digest>,
     flow_key: Result<Option<Arc<str>>, String>,
+    refusal: Option<Rejection>,
+}
+
+/// How far a request is, by its status.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Stage {
+    /// Nobody has accepted or rejected it.
+    New,
+    Live,
+    Ended,
+}
+
+// === impl Stage ===
+
+impl Stage {
+    fn of(status: Option<&RequestStatus>) -> Self {
+        match status {
+            Some(status) if status.completion_time.is_some() => Self::Ended,
+            Some(status) if status.phase.is_some() => Self::Live,
+            _ => Self::New,
+        }
+    }
 }
 
 // === impl Facts ===
 
 impl Facts {
     /// The parameters are read only where something needs their content.
-    fn of(spec: Option<&RequestSpec>, text: &str, services: &Catalogue, ended: bool) -> Self {
+    fn of(spec: Option<&RequestSpec>, text: &str, services: &Catalogue, stage: Stage) -> Self {
         let service = spec.and_then(|spec| services.get(&spec.service));
-        let key = service.and_then(|s| s.key.as_ref()).filter(|_| !ended);
+        let key = service.and_then(|s| s.key.as_ref());
+        let key = key.filter(|_| stage != Stage::Ended);
+        // What was accepted stays so, and what is too large is rejected for that.
+        let taker = service.filter(|service| service.params.is_some());
+        let taker = taker.filter(|_| stage == Stage::New && text.len() <= PARAMS_MAX_BYTES);
         let keyed = spec.is_some_and(|spec| spec.idempotency_key.is_some());
-        let read = key.is_some() || keyed || text.len() > PARAMS_MAX_BYTES;
+        let read = key.is_some() || keyed || taker.is_some() || text.len() > PARAMS_MAX_BYTES;
         let value: Option<Value> = read.then(|| serde_json::from_str(text).unwrap_or_default());
         let evaluated = key
             .zip(value.as_ref())
             .map(|(key, value)| key.evaluate(value));
         let flow_key = evaluated.unwrap_or(Ok(None));
+        let taken = taker
+            .zip(value.as_ref())
+            .map_or(Ok(()), |(s, v)| s.check_params(v));
+        let refusal = taken.err().map(|message| Rejection {
+            reason: Reason::InvalidParams,
+            message,
+        });
         Self {
             params: size(text, value.as_ref()),
             digest: value.filter(|_| keyed).map(digest),
             flow_key: flow_key.map_err(|error| error.to_string()),
+            refusal,
         }
     }
 }

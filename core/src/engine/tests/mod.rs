@@ -99,6 +99,7 @@ fn shown(uid: &Uid, version: u64, cancel: bool, status: Option<RequestStatus>) -
         created: None,
         digest: None,
         flow_key: Ok(None),
+        refusal: None,
         status,
     }
 }

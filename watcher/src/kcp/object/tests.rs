@@ -10,6 +10,10 @@ fn services() -> Catalogue {
     std::fs::write(dir.path().join("sign.yaml"), exec).unwrap();
     let keyed = format!("{{{exec}, limits: {{key: {{cel: params.repo}}}}}}");
     std::fs::write(dir.path().join("publish.yaml"), keyed).unwrap();
+    let strict = format!(
+        "{{{exec}, paramsSchema: {{required: [url], properties: {{n: {{type: integer}}}}}}}}"
+    );
+    std::fs::write(dir.path().join("fetch.yaml"), strict).unwrap();
     Catalogue::load(dir.path()).unwrap()
 }
 
@@ -119,4 +123,32 @@ fn the_concurrency_key_comes_from_the_parameters_or_says_why_not() {
         error.contains("params.repo") && error.contains("no `repo`"),
         "{error}"
     );
+}
+
+#[test]
+fn parameters_that_break_the_schema_are_refused_unless_someone_decided_already() {
+    let fetch = |params: Value, status: Value| {
+        let seen = observed(|object| {
+            object["spec"] = json!({"service": "fetch", "params": params});
+            object["status"] = status;
+        });
+        seen.unwrap().refusal
+    };
+    let new = || json!({});
+    let refusal = fetch(json!({"url": "u", "n": "s3cr3t"}), new()).unwrap();
+    assert_eq!(refusal.reason, Reason::InvalidParams);
+    assert_eq!(
+        refusal.message,
+        "spec.params: /n: this is not of type \"integer\""
+    );
+    let missing = fetch(Value::Null, new()).unwrap();
+    assert_eq!(missing.message, "spec.params: /url is missing");
+    assert_eq!(fetch(json!({"url": "u", "n": 1}), new()), None);
+    for phase in ["Queued", "Running"] {
+        assert_eq!(fetch(json!({}), json!({"phase": phase})), None, "{phase}");
+    }
+    let ended = json!({"phase": "Failed", "completionTime": "2026-01-02T03:04:05Z"});
+    assert_eq!(fetch(json!({}), ended), None);
+    let large = json!({"text": "x".repeat(PARAMS_MAX_BYTES)});
+    assert_eq!(fetch(large, new()), None, "it is refused for its size");
 }

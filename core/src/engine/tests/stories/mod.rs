@@ -6,6 +6,7 @@ mod clocks;
 mod handover;
 mod keys;
 mod leases;
+mod results;
 mod retries;
 mod schedule;
 mod takeover;
