@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Duration};
 use jiff::Timestamp;
 
 use crate::{
-    admit::Catalogue,
+    admit::{Catalogue, Rejection},
     api::{Progress, RequestSpec, RequestStatus},
     flow::{Pause, Tenants},
     ids::{Address, AttemptId, Holder, SessionId, Uid},
@@ -75,6 +75,9 @@ pub struct Observation {
     pub flow_key: Result<Option<Arc<str>>, String>,
     /// The status, when there is a readable one.
     pub status: Option<RequestStatus>,
+    /// Why the operators do not accept it. Counts only when the request is admitted: one that was
+    /// accepted is never judged again.
+    pub refusal: Option<Rejection>,
 }
 
 /// A digest of the parameters, canonical: the order of their fields does not matter.

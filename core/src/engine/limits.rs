@@ -36,6 +36,10 @@ impl Engine {
         if known {
             return Ok(self.recovered_limits(spec, observation.status.as_ref()));
         }
+        // Before anything that would tell whoever may not ask what there is.
+        if let Some(refusal) = &observation.refusal {
+            return Err(refusal.clone());
+        }
         let bytes = observation.params.len();
         let limits = admit::admit(spec, bytes, &self.config.catalogue)?;
         if let Err(why) = &observation.flow_key {

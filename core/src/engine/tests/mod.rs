@@ -100,6 +100,7 @@ fn shown(uid: &Uid, version: u64, cancel: bool, status: Option<RequestStatus>) -
         digest: None,
         flow_key: Ok(None),
         status,
+        refusal: None,
     }
 }
 

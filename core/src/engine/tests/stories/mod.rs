@@ -6,6 +6,7 @@ mod clocks;
 mod handover;
 mod keys;
 mod leases;
+mod refusals;
 mod retries;
 mod schedule;
 mod takeover;
