@@ -32,15 +32,27 @@ struct Size {
 // === impl Bindings ===
 
 impl Bindings {
-    /// These values under these names.
+    /// Adds a variable.
     #[must_use]
-    pub fn new<'a>(variables: impl IntoIterator<Item = (&'static str, &'a Json)>) -> Self {
-        let mut context = empty();
-        let mut size = Size::default();
-        for (name, json) in variables {
-            context.add_variable_from_value(name, size.read(json));
+    pub fn value(mut self, name: &'static str, value: &Json) -> Self {
+        let value = self.size.read(value);
+        self.context.add_variable_from_value(name, value);
+        self
+    }
+
+    /// Adds a variable that is an object of these fields.
+    #[must_use]
+    pub fn object<'a>(
+        mut self,
+        name: &'static str,
+        fields: impl IntoIterator<Item = (&'a str, &'a Json)>,
+    ) -> Self {
+        let mut read = HashMap::new();
+        for (field, value) in fields {
+            read.insert(field.to_owned(), self.size.read(value));
         }
-        Self { context, size }
+        self.context.add_variable_from_value(name, read);
+        self
     }
 
     /// Whether they are few enough for a loop.
@@ -51,6 +63,15 @@ impl Bindings {
 
     pub(super) fn context(&self) -> &Context<'static, 'static> {
         &self.context
+    }
+}
+
+impl Default for Bindings {
+    fn default() -> Self {
+        Self {
+            context: empty(),
+            size: Size::default(),
+        }
     }
 }
 

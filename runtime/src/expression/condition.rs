@@ -139,8 +139,10 @@ impl Condition {
     /// One that is a number for an empty request is one for every request, as a rule.
     fn check_kind(&self) -> Result<(), String> {
         let nothing = serde_json::json!({});
-        let variables = self.uses.iter().map(|name| (*name, &nothing));
-        match self.holds(&Bindings::new(variables)) {
+        let bindings = Bindings::default();
+        let uses = self.uses.iter();
+        let bindings = uses.fold(bindings, |all, name| all.value(name, &nothing));
+        match self.holds(&bindings) {
             Err(Failure { what: NO_BOOL, why }) => Err(format!("{why}, and must be true or false")),
             _ => Ok(()),
         }

@@ -19,7 +19,9 @@ fn compile(text: &str) -> Result<Condition, String> {
 
 fn holds(text: &str, params: Value) -> Result<bool, Failure> {
     let request = json!({"service": "sign", "params": params});
-    let bindings = Bindings::new([("request", &request), ("requester", &json!("alice"))]);
+    let bindings = Bindings::default()
+        .value("request", &request)
+        .value("requester", &json!("alice"));
     compile(text).unwrap().holds(&bindings)
 }
 
@@ -81,7 +83,7 @@ fn a_condition_that_cannot_work_is_refused() {
             Ok(condition) if text == "size(request.params)" => {
                 // Nothing but its evaluation shows that it is a number.
                 let failure =
-                    condition.holds(&Bindings::new([("request", &json!({"params": {}}))]));
+                    condition.holds(&Bindings::default().value("request", &json!({"params": {}})));
                 assert_eq!(failure.unwrap_err().what, "neither true nor false");
             }
             Ok(_) => panic!("{text} was taken"),
