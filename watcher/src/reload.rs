@@ -185,18 +185,28 @@ impl Reloader {
                 return;
             }
         };
-        self.arm(&mut watcher);
         // What changed between the start and now.
-        self.reload().await;
+        self.refresh(&mut watcher).await;
         while bell.recv().await.is_some() {
             for _ in 0..PATIENCE {
                 if tokio::time::timeout(QUIET, bell.recv()).await.is_err() {
                     break;
                 }
             }
-            // A folder that was replaced is another one.
-            self.arm(&mut watcher);
+            self.refresh(&mut watcher).await;
+        }
+    }
+
+    /// Reads everything, with an eye on it first: a folder that was replaced is another one, and what is
+    /// read may name a file in yet another.
+    async fn refresh(&mut self, watcher: &mut RecommendedWatcher) {
+        loop {
+            let folders = self.sources.folders();
+            self.arm(watcher);
             self.reload().await;
+            if self.sources.folders() == folders {
+                return;
+            }
         }
     }
 
