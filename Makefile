@@ -1,6 +1,6 @@
 # The one entry for every habit; the work is done in scripts/ and by isc-dev (tests/src/bin/isc-dev).
 
-.PHONY: help demo up down status test test-quick chaos overload lint check-deploy fmt gen bench-latency build setup clean
+.PHONY: help demo up down status test test-quick chaos overload lint check-deploy fmt gen bench-latency bench-policy build setup clean
 .DEFAULT_GOAL := help
 
 RELEASE_BUILD := cargo build --release -p isc-watcher -p isc-worker -p isc-tests --bins
@@ -53,6 +53,9 @@ gen: ## write the generated files in deploy/
 bench-latency: setup ## time from created to Succeeded for 50 short requests, one after the other
 	@echo "==> building (release)" && $(RELEASE_BUILD)
 	@$(ISC_DEV) bench-latency
+
+bench-policy: ## microseconds that the acceptance policy takes for a request, with 100 rules
+	@cargo test -q --release -p isc-watcher --lib microseconds -- --ignored --nocapture
 
 build: ## all programs and tests
 	@cargo build --workspace --all-targets

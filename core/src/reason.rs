@@ -44,6 +44,8 @@ pub enum Reason {
     UnknownService,
     /// The request cannot be read.
     InvalidRequest,
+    /// The operators of the instance do not accept it.
+    NotAccepted,
     /// Ended by the caller.
     Cancelled,
     /// It did not start in time.
@@ -66,7 +68,7 @@ pub enum Reason {
 
 impl Reason {
     /// All of them.
-    pub const ALL: [Self; 28] = [
+    pub const ALL: [Self; 29] = [
         Self::Queued,
         Self::NoWorkers,
         Self::ServiceMissing,
@@ -87,6 +89,7 @@ impl Reason {
         Self::WorkerLost,
         Self::UnknownService,
         Self::InvalidRequest,
+        Self::NotAccepted,
         Self::Cancelled,
         Self::QueueTimeout,
         Self::DeadlineExceeded,
@@ -121,6 +124,7 @@ impl Reason {
             Self::WorkerLost => "WorkerLost",
             Self::UnknownService => "UnknownService",
             Self::InvalidRequest => "InvalidRequest",
+            Self::NotAccepted => "NotAccepted",
             Self::Cancelled => "Cancelled",
             Self::QueueTimeout => "QueueTimeout",
             Self::DeadlineExceeded => "DeadlineExceeded",

@@ -1,10 +1,11 @@
 //! What watcher and worker need word for word: configuration, the catalogue of services, telemetry,
-//! shutdown, the admin server, back-off, and the one place that talks to the broker's connection.
+//! shutdown, the admin server, back-off, the limits of expressions, and the one place that talks to the broker's connection.
 
 pub mod admin;
 pub mod amqp;
 pub mod backoff;
 pub mod config;
+pub mod expression;
 pub mod nag;
 pub mod services;
 pub mod shutdown;

@@ -68,6 +68,8 @@ pub fn watcher_config(services: &Path, amqp: &str, grpc: SocketAddr) -> Value {
     json!({
         "instance": "isc",
         "servicesDir": services,
+        // Everybody may ask for everything, unless a test says otherwise.
+        "policy": {"rules": [{"name": "everybody", "effect": "accept"}]},
         "amqp": {"url": amqp},
         "grpc": {"listen": grpc},
         "log": {"filter": "info,isc_watcher=debug,isc_runtime=debug"},

@@ -5,6 +5,9 @@ use std::{path::Path, process::Command};
 use anyhow::Result;
 use isc_tests::isc;
 
+const REQUEST: &str = "{apiVersion: internal.services/v1alpha1, kind: Request, metadata: {name: a},
+  spec: {service: sign, requester: alice}}";
+
 /// Runs a program to its end with nothing but these variables; returns whether it succeeded and what it
 /// said.
 fn run(binary: &str, args: &[&str], vars: &[(&str, &str)]) -> Result<(bool, String)> {
@@ -102,6 +105,76 @@ fn a_wrong_service_file_ends_both_programs_and_is_named() -> Result<()> {
             !ok && said.contains("sign.yaml") && said.contains("comand"),
             "{binary}: {said}"
         );
+    }
+    Ok(())
+}
+
+#[test]
+fn a_wrong_policy_ends_the_watcher_and_a_missing_one_is_warned_of() -> Result<()> {
+    let dir = folder()?;
+    let services = dir.path().join("services").display().to_string();
+    let file = dir.path().join("config.yaml").display().to_string();
+    let kubeconfig = kubeconfig(dir.path())?;
+    let vars = [("KUBECONFIG", kubeconfig.as_str())];
+    for (policy, part) in [
+        (
+            "{rules: [{effect: accept, servics: [a]}]}",
+            "rule 1: there is no key `servics`",
+        ),
+        (
+            "{rules: [{name: a, effect: accept, when: 'x'}]}",
+            "rule 1 (`a`): `when`",
+        ),
+        (
+            "{rules: [{effect: accept, requesters: [alice]}]}",
+            "requesterPolicyInstalled: true",
+        ),
+        ("{file: nowhere.yaml}", "nowhere.yaml"),
+        ("{rule: []}", "rule"),
+    ] {
+        std::fs::write(
+            &file,
+            format!("servicesDir: {services}\npolicy: {policy}\n"),
+        )?;
+        for args in [
+            ["--config", &file, "--check-config"].as_slice(),
+            &["--config", &file],
+        ] {
+            let (ok, said) = run("isc-watcher", args, &vars)?;
+            assert!(!ok && said.contains(part), "{policy}: {said}");
+        }
+    }
+    std::fs::write(&file, format!("servicesDir: {services}\n"))?;
+    let (ok, said) = run("isc-watcher", &["--config", &file, "--check-config"], &vars)?;
+    assert!(ok && said.contains("every request is rejected"), "{said}");
+    Ok(())
+}
+
+#[test]
+fn a_policy_is_tried_without_a_server_and_the_exit_code_tells() -> Result<()> {
+    let dir = folder()?;
+    let path = |name: &str| dir.path().join(name).display().to_string();
+    std::fs::write(path("r.yaml"), REQUEST)?;
+    std::fs::write(
+        path("policy.yaml"),
+        "rules: [{name: signers, effect: accept, services: [sign]}]",
+    )?;
+    std::fs::write(path("nobody.yaml"), "rules: []")?;
+    std::fs::write(path("wrong.yaml"), "rules: [{effect: maybe}]")?;
+    for (policy, code, part) in [
+        ("policy.yaml", 0, "accepted by rule 1 `signers`"),
+        ("nobody.yaml", 1, "rejected: no rule applies"),
+        ("wrong.yaml", 2, "rule 1: `effect`"),
+    ] {
+        let (policy, request) = (path(policy), path("r.yaml"));
+        let output = Command::new(isc::program("isc-watcher")?)
+            .args(["policy", "test", "-f", &policy, "--request", &request])
+            .args(["--workspace", "root:org:team-a"])
+            .env_clear()
+            .output()?;
+        let said = String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned();
+        assert_eq!(output.status.code(), Some(code), "{said}");
+        assert!(said.contains(part), "{said}");
     }
     Ok(())
 }

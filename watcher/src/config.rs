@@ -1,6 +1,7 @@
 //! The watcher's configuration file, with its defaults and rules.
 
 mod flow;
+mod policy;
 #[cfg(test)]
 mod tests;
 
@@ -14,9 +15,10 @@ use isc_runtime::{amqp::AmqpConfig, config::ConfigError, services, telemetry::Lo
 use serde::Deserialize;
 
 pub use flow::{PauseConfig, TenantsConfig};
+pub use policy::PolicyConfig;
 
 /// The keys that take effect while the watcher runs; the others do at the next start.
-pub(crate) const LIVE_KEYS: [&str; 2] = ["pause", "tenants"];
+pub(crate) const LIVE_KEYS: [&str; 3] = ["pause", "policy", "tenants"];
 
 /// The whole configuration. Every key but `servicesDir` has a default.
 #[derive(Clone, Debug, Deserialize)]
@@ -45,6 +47,9 @@ pub struct WatcherConfig {
     /// How long a silent worker is believed to live.
     #[serde(default)]
     pub lease: LeaseConfig,
+    /// Who may ask for what. Takes effect while the watcher runs. Default: nobody.
+    #[serde(default)]
+    pub policy: PolicyConfig,
     /// What is paused. Takes effect while the watcher runs.
     #[serde(default)]
     pub pause: PauseConfig,

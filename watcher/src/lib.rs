@@ -3,8 +3,9 @@
 //! It runs no job and holds no secret of any internal service. Decisions are made in `isc_core::engine`;
 //! this crate is the shell around it: `kcp` (objects), `tickets` and `dead` (broker), `grpc` (workers),
 //! `engine` (the task that feeds the engine and carries out its effects), `reload` (what may run and wait,
-//! as files say it), and `parts`, which starts and ends them all.
+//! as files say it), `policy` and `admission` (who may ask for what), and `parts`, which starts and ends them all.
 
+mod admission;
 pub mod config;
 mod convert;
 pub mod crd;
@@ -14,10 +15,14 @@ mod grpc;
 mod kcp;
 mod metrics;
 mod parts;
+pub mod policy;
 mod reload;
 mod tickets;
 
-use std::{path::PathBuf, sync::Arc};
+use std::{
+    path::{Path, PathBuf},
+    sync::Arc,
+};
 
 use isc_runtime::{
     admin::{self, Readiness},
@@ -29,11 +34,13 @@ use prometheus_client::registry::Registry;
 use tokio::{net::TcpListener, sync::watch};
 use tokio_util::sync::CancellationToken;
 
+use admission::Admission;
 use config::WatcherConfig;
 use kcp::Clients;
 pub use kcp::KubeconfigError;
 use metrics::Metrics;
 use parts::{Common, Parts, text};
+use policy::{Policy, PolicyError};
 
 /// Why the watcher cannot start or go on.
 #[derive(Debug, thiserror::Error)]
@@ -41,6 +48,9 @@ pub enum WatcherError {
     /// The configuration is wrong.
     #[error(transparent)]
     Config(#[from] ConfigError),
+    /// The policy is wrong.
+    #[error(transparent)]
+    Policy(#[from] PolicyError),
     /// The services are wrong.
     #[error(transparent)]
     Services(#[from] CatalogueError),
@@ -72,29 +82,47 @@ pub enum WatcherError {
 
 /// Everything that can be checked without a connection: for `--check-config` and at every start.
 ///
+/// `file` is what it was read from. Returns what is odd though it can be used.
+///
 /// # Errors
 /// The first thing that is wrong.
-pub async fn check(config: &WatcherConfig) -> Result<(), WatcherError> {
-    prepare(config).await.map(|_| ())
+pub async fn check(
+    config: &WatcherConfig,
+    file: Option<&Path>,
+) -> Result<Vec<String>, WatcherError> {
+    let metrics = Arc::new(Metrics::new(&mut Registry::default()));
+    let prepared = prepare(config, file, metrics).await?;
+    let warnings = prepared.policy.borrow().warnings();
+    Ok(warnings)
 }
 
 struct Prepared {
     /// Written to by reloads.
     services: watch::Sender<Arc<Catalogue>>,
+    /// Likewise.
+    policy: watch::Sender<Arc<Policy>>,
     topology: isc_runtime::amqp::Topology,
     clients: Clients,
 }
 
-async fn prepare(config: &WatcherConfig) -> Result<Prepared, WatcherError> {
+async fn prepare(
+    config: &WatcherConfig,
+    file: Option<&Path>,
+    metrics: Arc<Metrics>,
+) -> Result<Prepared, WatcherError> {
     config.check()?;
+    let policy = watch::Sender::new(Arc::new(config.policy.load(file)?));
     let catalogue = Catalogue::load(&config.services_dir)?;
     let topology = config.amqp.topology(&config.instance)?;
     config.amqp.address()?;
     let services = watch::Sender::new(Arc::new(catalogue));
-    let clients = Clients::new(kcp::base_config().await?, services.subscribe());
+    let admission = Admission::new(policy.subscribe(), &config.instance, metrics);
+    let light = (services.subscribe(), admission);
+    let clients = Clients::new(kcp::base_config().await?, light);
     clients.provider().map_err(KubeconfigError::Client)?;
     Ok(Prepared {
         services,
+        policy,
         topology,
         clients,
     })
@@ -110,12 +138,14 @@ pub async fn run(
     file: Option<PathBuf>,
     shutdown: CancellationToken,
 ) -> Result<(), WatcherError> {
-    let prepared = prepare(&config).await?;
+    let mut registry = Registry::default();
+    let metrics = Arc::new(Metrics::new(&mut registry));
+    let prepared = prepare(&config, file.as_deref(), metrics.clone()).await?;
+    announce(&prepared.policy.borrow(), &metrics);
     let grpc_listener = listen("grpc.listen", config.grpc.listen).await?;
     let admin_listener = listen("admin.listen", config.admin.listen).await?;
-    let mut registry = Registry::default();
     let common = Common {
-        metrics: Arc::new(Metrics::new(&mut registry)),
+        metrics,
         readiness: Readiness::default(),
         shutdown,
         rest: CancellationToken::new(),
@@ -134,6 +164,19 @@ pub async fn run(
         "watching"
     );
     parts.supervise().await
+}
+
+/// Says by which policy requests are judged from now on.
+pub(crate) fn announce(policy: &Policy, metrics: &Metrics) {
+    metrics.policy(policy);
+    tracing::info!(
+        "the policy has {} rules, from {}",
+        policy.len(),
+        policy.origin()
+    );
+    for warning in policy.warnings() {
+        tracing::warn!("{warning}");
+    }
 }
 
 async fn listen(

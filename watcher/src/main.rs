@@ -2,26 +2,48 @@
 
 use std::{path::PathBuf, process::ExitCode};
 
-use clap::Parser;
+use clap::{Parser, Subcommand};
 use isc_runtime::{config, shutdown, telemetry};
-use isc_watcher::config::WatcherConfig;
+use isc_watcher::{config::WatcherConfig, policy::Trial};
 
 /// Watches requests in kcp workspaces and has internal workers run them.
 ///
 /// The connection to kcp is what KUBECONFIG names: a kubeconfig of the provider workspace.
 #[derive(Parser)]
-#[command(version)]
+#[command(version, args_conflicts_with_subcommands = true)]
 struct Args {
     /// The configuration file; `ISC_...` variables override it.
     #[arg(long)]
     config: Option<PathBuf>,
-    /// Check configuration, services and kubeconfig, then exit.
+    /// Check configuration, policy, services and kubeconfig, then exit.
     #[arg(long)]
     check_config: bool,
+    #[command(subcommand)]
+    command: Option<Command>,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Looks at the acceptance policy; needs no server.
+    Policy {
+        #[command(subcommand)]
+        command: PolicyCommand,
+    },
+}
+
+#[derive(Subcommand)]
+enum PolicyCommand {
+    Test(Trial),
 }
 
 fn main() -> ExitCode {
     let args = Args::parse();
+    if let Some(Command::Policy {
+        command: PolicyCommand::Test(trial),
+    }) = &args.command
+    {
+        return test_policy(trial);
+    }
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)
         .enable_all()
@@ -31,10 +53,22 @@ fn main() -> ExitCode {
         .and_then(|runtime| runtime.block_on(run(args)));
     match result {
         Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            eprintln!("isc-watcher: {error:#}");
-            ExitCode::from(2)
+        Err(error) => failed(&error),
+    }
+}
+
+fn failed(error: &anyhow::Error) -> ExitCode {
+    eprintln!("isc-watcher: {error:#}");
+    ExitCode::from(2)
+}
+
+fn test_policy(trial: &Trial) -> ExitCode {
+    match trial.run() {
+        Ok((accepted, text)) => {
+            print!("{text}");
+            ExitCode::from(u8::from(!accepted))
         }
+        Err(error) => failed(&error.into()),
     }
 }
 
@@ -42,7 +76,9 @@ async fn run(args: Args) -> anyhow::Result<()> {
     let config: WatcherConfig = config::load(args.config.as_deref())?;
     telemetry::init(&config.log)?;
     if args.check_config {
-        isc_watcher::check(&config).await?;
+        for warning in isc_watcher::check(&config, args.config.as_deref()).await? {
+            eprintln!("warning: {warning}");
+        }
         println!("ok");
         return Ok(());
     }

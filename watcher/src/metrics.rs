@@ -16,7 +16,8 @@ use prometheus_client::{
     registry::{Registry, Unit},
 };
 
-use labels::{PhaseLabel, ReasonLabel, SlotLabel};
+use crate::policy::Policy;
+use labels::{DecisionLabel, PhaseLabel, ReasonLabel, RuleLabel, SlotLabel};
 pub(crate) use labels::{ResultLabel, WriteLabel};
 
 /// Bucket bounds for everything that is measured in seconds: 5 ms to about 1.5 hours.
@@ -36,7 +37,12 @@ pub(crate) struct Metrics {
     pub(crate) broker_connected: Gauge,
     /// The broker takes no messages (1).
     pub(crate) broker_blocked: Gauge,
+    /// What is in the files is in force (0), or the last good state is (1).
+    pub(crate) config_stale: Gauge,
     reloads: Family<ResultLabel, Counter>,
+    decisions: Family<DecisionLabel, Counter>,
+    rule_failures: Family<RuleLabel, Counter>,
+    rules: Gauge,
     dead_letters: Family<ReasonLabel, Counter>,
     events: Family<ResultLabel, Counter>,
     claims: Family<ResultLabel, Counter>,
@@ -65,7 +71,11 @@ impl Metrics {
             tickets: Family::default(),
             broker_connected: Gauge::default(),
             broker_blocked: Gauge::default(),
+            config_stale: Gauge::default(),
             reloads: Family::default(),
+            decisions: Family::default(),
+            rule_failures: Family::default(),
+            rules: Gauge::default(),
             dead_letters: Family::default(),
             events: Family::default(),
             claims: Family::default(),
@@ -98,6 +108,11 @@ impl Metrics {
                 &self.backlog,
             ),
             (
+                "config_stale",
+                "Whether the files have a mistake, so that the last good state is in force",
+                &self.config_stale,
+            ),
+            (
                 "broker_connected",
                 "Whether the broker is connected",
                 &self.broker_connected,
@@ -108,6 +123,7 @@ impl Metrics {
                 &self.broker_blocked,
             ),
         ];
+        self.register_policy(r);
         for (name, help, gauge) in gauges {
             r.register(name, help, gauge.clone());
         }
@@ -146,6 +162,14 @@ impl Metrics {
         r.register("events", events, self.events.clone());
         let finished = "Requests that ended, by reason";
         r.register("requests_finished", finished, self.finished.clone());
+    }
+
+    fn register_policy(&self, r: &mut Registry) {
+        let help = "New requests, by the rule that decided and how";
+        r.register("policy_decisions", help, self.decisions.clone());
+        let help = "Evaluations of a rule's expression that failed";
+        r.register("policy_failures", help, self.rule_failures.clone());
+        r.register("policy_rules", "Rules in force", self.rules.clone());
     }
 
     /// Counts or measures something that the engine told.
@@ -188,6 +212,33 @@ impl Metrics {
     /// Counts a reload.
     pub(crate) fn reload(&self, result: &'static str) {
         self.reloads.get_or_create(&ResultLabel { result }).inc();
+    }
+
+    /// Shows the policy in force; its rules start with 0.
+    pub(crate) fn policy(&self, policy: &Policy) {
+        self.rules
+            .set(i64::try_from(policy.len()).unwrap_or(i64::MAX));
+        for (rule, result) in policy.results() {
+            let rule = rule.to_owned();
+            drop(
+                self.decisions
+                    .get_or_create(&DecisionLabel { rule, result }),
+            );
+        }
+    }
+
+    /// Counts a decision on a new request.
+    pub(crate) fn decision(&self, rule: &str, result: &'static str) {
+        let rule = rule.to_owned();
+        self.decisions
+            .get_or_create(&DecisionLabel { rule, result })
+            .inc();
+    }
+
+    /// Counts a rule whose expression could not be evaluated.
+    pub(crate) fn rule_failed(&self, rule: &str) {
+        let rule = rule.to_owned();
+        self.rule_failures.get_or_create(&RuleLabel { rule }).inc();
     }
 
     /// Counts a dead letter.

@@ -25,7 +25,7 @@ use crate::{
     engine::{EngineTask, Input, Inputs, Outputs},
     kcp::{Announcer, Clients, Follower, Mark, News, Services},
     metrics::Metrics,
-    reload::{Reloader, Sources},
+    reload::{Outlets, Reloader, Sources},
     tickets::{Offer, Publisher},
 };
 
@@ -94,6 +94,7 @@ impl Parts {
     ) -> Result<Ears, WatcherError> {
         let Prepared {
             services,
+            policy,
             topology,
             clients,
         } = prepared;
@@ -121,7 +122,7 @@ impl Parts {
             from_offers,
         );
         self.dead_letters(config, topology, &inputs, publishing);
-        self.reloader(config, file, services, &inputs)?;
+        self.reloader(config, file, Outlets { services, policy }, &inputs)?;
         self.follower(config, clients, &inputs);
         Ok((inputs, beats))
     }
@@ -167,15 +168,16 @@ impl Parts {
         &mut self,
         config: &WatcherConfig,
         file: Option<PathBuf>,
-        services: watch::Sender<Arc<Catalogue>>,
+        outlets: Outlets,
         inputs: &mpsc::Sender<Input>,
     ) -> Result<(), WatcherError> {
         let Common { metrics, rest, .. } = self.common.clone();
         let sources = Sources {
             file,
             services: config.services_dir.clone(),
+            policy: Arc::default(),
         };
-        let reloader = Reloader::new(sources, (config, services), inputs.clone(), metrics)?;
+        let reloader = Reloader::new(sources, (config, outlets), inputs.clone(), metrics)?;
         self.add("the reloader", async {
             reloader.run(rest).await;
             Ok(())

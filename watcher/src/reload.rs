@@ -1,10 +1,10 @@
-//! Reloads service files and the configuration while the watcher runs. What cannot be read is told, and
+//! Reloads service files, the policy and the configuration while the watcher runs. What cannot be read is told, and
 //! the last good state stays.
 
 use std::{
     collections::BTreeSet,
     path::{Path, PathBuf},
-    sync::Arc,
+    sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
 
@@ -19,10 +19,11 @@ use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    WatcherError,
+    WatcherError, announce,
     config::{LIVE_KEYS, WatcherConfig},
     engine::Input,
     metrics::Metrics,
+    policy::Policy,
 };
 
 /// A change is read when nothing has changed for that long: files are written in several steps.
@@ -37,6 +38,16 @@ pub(crate) struct Sources {
     pub(crate) file: Option<PathBuf>,
     /// The folder of the service files, as it was at the start.
     pub(crate) services: PathBuf,
+    /// The file of the policy, when it has one of its own, as the newest configuration names it.
+    pub(crate) policy: Arc<Mutex<Option<PathBuf>>>,
+}
+
+/// Where what was read goes, besides the engine.
+pub(crate) struct Outlets {
+    /// The services.
+    pub(crate) services: watch::Sender<Arc<Catalogue>>,
+    /// The policy.
+    pub(crate) policy: watch::Sender<Arc<Policy>>,
 }
 
 /// What was read.
@@ -45,6 +56,7 @@ struct Loaded {
     /// All keys of the configuration.
     keys: Map<String, Value>,
     catalogue: Arc<Catalogue>,
+    policy: Arc<Policy>,
     live: Reconfigure,
 }
 
@@ -52,7 +64,7 @@ struct Loaded {
 pub(crate) struct Reloader {
     sources: Sources,
     known: Loaded,
-    services: watch::Sender<Arc<Catalogue>>,
+    outlets: Outlets,
     inputs: mpsc::Sender<Input>,
     metrics: Arc<Metrics>,
     nag: Nag,
@@ -65,22 +77,32 @@ impl Sources {
         let file = self.file.as_deref();
         let config: WatcherConfig = config::load(file)?;
         config.check()?;
+        // Before it is read: where it has a mistake, its repair must be seen.
+        *self.policy() = config.policy.path(file);
+        let policy = config.policy.load(file)?;
         let catalogue = Catalogue::load(&self.services)?;
         Ok(Loaded {
             keys: config::load(file)?,
             live: config.reconfigure(&catalogue),
             catalogue: Arc::new(catalogue),
+            policy: Arc::new(policy),
         })
+    }
+
+    fn policy(&self) -> std::sync::MutexGuard<'_, Option<PathBuf>> {
+        self.policy.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The folders in which something tells of a change. Where files are links into a folder that is
     /// exchanged as a whole, as Kubernetes does it, the exchange is seen beside them.
     fn folders(&self) -> BTreeSet<PathBuf> {
-        let files = self.file.iter().flat_map(|file| {
-            let real = file.canonicalize().unwrap_or_else(|_| file.clone());
-            [parent(file), parent(&real)]
-        });
+        let policy = self.policy().clone().map(absolute);
+        let files = self.file.clone().into_iter().chain(policy);
         files
+            .flat_map(|file| {
+                let real = file.canonicalize().unwrap_or_else(|_| file.clone());
+                [parent(&file), parent(&real)]
+            })
             .chain([self.services.clone(), parent(&self.services)])
             .collect()
     }
@@ -93,10 +115,9 @@ impl Sources {
         let exchanged = path
             .file_name()
             .is_some_and(|name| name.to_string_lossy().starts_with("..data"));
-        let named = self
-            .file
-            .as_ref()
-            .is_some_and(|file| path.file_name() == file.file_name());
+        let is_named = |file: &PathBuf| path.file_name() == file.file_name();
+        let named = self.file.as_ref().is_some_and(is_named)
+            || self.policy().as_ref().is_some_and(is_named);
         exchanged || named
     }
 }
@@ -110,24 +131,28 @@ impl Reloader {
     /// When the configuration cannot be read any more.
     pub(crate) fn new(
         sources: Sources,
-        (config, services): (&WatcherConfig, watch::Sender<Arc<Catalogue>>),
+        (config, outlets): (&WatcherConfig, Outlets),
         inputs: mpsc::Sender<Input>,
         metrics: Arc<Metrics>,
     ) -> Result<Self, WatcherError> {
         let sources = Sources {
             file: sources.file.map(absolute),
             services: absolute(sources.services),
+            policy: sources.policy,
         };
-        let catalogue = services.borrow().clone();
+        *sources.policy() = config.policy.path(sources.file.as_deref());
+        let catalogue = outlets.services.borrow().clone();
+        let policy = outlets.policy.borrow().clone();
         let known = Loaded {
             keys: config::load(sources.file.as_deref())?,
             live: config.reconfigure(&catalogue),
             catalogue,
+            policy,
         };
         Ok(Self {
             sources,
             known,
-            services,
+            outlets,
             inputs,
             metrics,
             nag: Nag::new("a usable configuration"),
@@ -160,18 +185,28 @@ impl Reloader {
                 return;
             }
         };
-        self.arm(&mut watcher);
         // What changed between the start and now.
-        self.reload().await;
+        self.refresh(&mut watcher).await;
         while bell.recv().await.is_some() {
             for _ in 0..PATIENCE {
                 if tokio::time::timeout(QUIET, bell.recv()).await.is_err() {
                     break;
                 }
             }
-            // A folder that was replaced is another one.
-            self.arm(&mut watcher);
+            self.refresh(&mut watcher).await;
+        }
+    }
+
+    /// Reads everything, with an eye on it first: a folder that was replaced is another one, and what is
+    /// read may name a file in yet another.
+    async fn refresh(&mut self, watcher: &mut RecommendedWatcher) {
+        loop {
+            let folders = self.sources.folders();
+            self.arm(watcher);
             self.reload().await;
+            if self.sources.folders() == folders {
+                return;
+            }
         }
     }
 
@@ -194,6 +229,7 @@ impl Reloader {
             Ok(Ok(loaded)) => self.take(loaded).await,
             Ok(Err(error)) => {
                 self.metrics.reload("failed");
+                self.metrics.config_stale.set(1);
                 self.nag
                     .trouble(&format!("{error}; the last good one stays in force"));
             }
@@ -203,6 +239,7 @@ impl Reloader {
 
     async fn take(&mut self, loaded: Loaded) {
         self.nag.well();
+        self.metrics.config_stale.set(0);
         let later = later_keys(&self.known.keys, &loaded.keys);
         if !later.is_empty() {
             tracing::warn!(
@@ -217,10 +254,16 @@ impl Reloader {
         }
         tracing::info!("reloaded: {}", changes.join(", "));
         self.metrics.reload("ok");
+        if before.policy != self.known.policy {
+            announce(&self.known.policy, &self.metrics);
+            self.outlets.policy.send_replace(self.known.policy.clone());
+        }
         let event = Event::Reconfigured(Box::new(self.known.live.clone()));
         // Fails when nobody listens. The engine first: then it knows the services of what it is told.
         let _ended = self.inputs.send(Input::Event(event)).await;
-        self.services.send_replace(self.known.catalogue.clone());
+        self.outlets
+            .services
+            .send_replace(self.known.catalogue.clone());
     }
 }
 
@@ -251,6 +294,9 @@ fn changes(before: &Loaded, now: &Loaded) -> Vec<String> {
         .collect();
     if before.live.pause != now.live.pause {
         changes.push("`pause`".into());
+    }
+    if before.policy != now.policy {
+        changes.push("`policy`: for requests that are new from now on".into());
     }
     if before.live.tenants != now.live.tenants {
         changes.push("`tenants`".into());

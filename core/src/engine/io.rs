@@ -75,7 +75,8 @@ pub struct Observation {
     pub flow_key: Result<Option<Arc<str>>, String>,
     /// The status, when there is a readable one.
     pub status: Option<RequestStatus>,
-    /// Why it is not accepted, though the engine would; only of a request that nobody has accepted yet.
+    /// Why it is not accepted, though the engine would. Counts only when the request is admitted: one that
+    /// was accepted is never judged again.
     pub refusal: Option<Rejection>,
 }
 

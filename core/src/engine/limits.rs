@@ -36,6 +36,7 @@ impl Engine {
         if known {
             return Ok(self.recovered_limits(spec, observation.status.as_ref()));
         }
+        // Before anything that would tell whoever may not ask what there is.
         if let Some(refusal) = &observation.refusal {
             return Err(refusal.clone());
         }

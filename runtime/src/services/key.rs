@@ -1,18 +1,17 @@
 //! A concurrency key: which requests of a service must not run beside each other, computed from their
 //! parameters by an expression of the service file (CEL).
 
-use std::{panic::AssertUnwindSafe, sync::Arc};
+use std::sync::Arc;
 
-use cel::{Context, Program, Value};
+use cel::{Program, Value};
+
+use crate::expression::{empty, first_line, guarded, operators, parse, to_cel};
 
 /// The longest expression and the longest key, bytes.
 pub const KEY_MAX_BYTES: usize = 256;
 /// The most brackets and operators in an expression, counted by character: the interpreter recurses over
 /// them, with up to 40 KB of stack each when it evaluates and 250 KB when it parses (cel 0.15, debug).
 const OPERATORS_MAX: usize = 24;
-/// The stack of the thread that parses; of no cost until it is used.
-const PARSER_STACK: usize = 32 << 20;
-const INTERPRETER_FAILED: &str = "the CEL interpreter failed; write the expression in another way";
 /// The only variable of an expression.
 const PARAMS: &str = "params";
 
@@ -69,8 +68,7 @@ impl KeyExpression {
                 text.len()
             ));
         }
-        let operator = |c: &char| "([{?+-*/%<>=&|".contains(*c);
-        let operators = text.chars().filter(operator).count();
+        let operators = operators(text);
         if operators > OPERATORS_MAX {
             return Err(format!(
                 "it has {operators} brackets and operators, more than {OPERATORS_MAX}"
@@ -140,7 +138,7 @@ impl KeyExpression {
 
     fn execute(&self, params: &serde_json::Value) -> Result<Value, Failure> {
         let evaluated = guarded(|| {
-            let mut context = Context::default();
+            let mut context = empty();
             context.add_variable_from_value(PARAMS, to_cel(params));
             self.program.execute(&context)
         });
@@ -176,57 +174,8 @@ enum Failure {
     Other(String),
 }
 
-fn parse(text: &str) -> Result<Program, String> {
-    let parser = std::thread::Builder::new().stack_size(PARSER_STACK);
-    std::thread::scope(|scope| {
-        let parsing = parser.spawn_scoped(scope, || Program::compile(text));
-        let parsed = parsing.map_err(|error| format!("no thread to parse it: {error}"))?;
-        match parsed.join() {
-            Ok(parsed) => parsed.map_err(|error| first_line(&error)),
-            Err(_panic) => Err(INTERPRETER_FAILED.into()),
-        }
-    })
-}
-
-/// Parameters come from outside: should they find a fault in the interpreter, only this one call fails.
-fn guarded<T>(call: impl FnOnce() -> T) -> Result<T, String> {
-    std::panic::catch_unwind(AssertUnwindSafe(call)).map_err(|_panic| INTERPRETER_FAILED.into())
-}
-
-fn first_line(error: &impl ToString) -> String {
-    error
-        .to_string()
-        .lines()
-        .next()
-        .unwrap_or_default()
-        .to_owned()
-}
-
 fn shortened(text: &str) -> String {
     text[..text.floor_char_boundary(KEY_MAX_BYTES)].to_owned()
-}
-
-/// As Kubernetes has it: a whole number is an int.
-fn to_cel(json: &serde_json::Value) -> Value {
-    use serde_json::Value as Json;
-    match json {
-        Json::Null => Value::Null,
-        Json::Bool(yes) => Value::Bool(*yes),
-        Json::Number(number) => match (number.as_i64(), number.as_u64()) {
-            (Some(int), _) => Value::Int(int),
-            (None, Some(large)) => Value::UInt(large),
-            (None, None) => Value::Float(number.as_f64().unwrap_or(f64::NAN)),
-        },
-        Json::String(text) => Value::String(Arc::new(text.clone())),
-        Json::Array(items) => Value::List(Arc::new(items.iter().map(to_cel).collect())),
-        Json::Object(fields) => {
-            let fields: std::collections::HashMap<String, Value> = fields
-                .iter()
-                .map(|(name, value)| (name.clone(), to_cel(value)))
-                .collect();
-            fields.into()
-        }
-    }
 }
 
 #[cfg(test)]

@@ -20,6 +20,7 @@ use serde::de::DeserializeOwned;
 use tokio::sync::watch;
 
 use super::explain::explain;
+use crate::admission::Admission;
 
 /// A call to the API server may take so long.
 pub(super) const CALL_TIMEOUT: Duration = Duration::from_secs(30);
@@ -34,6 +35,7 @@ pub(crate) type Services = watch::Receiver<Arc<Catalogue>>;
 pub(crate) struct Clients {
     base: Config,
     services: Services,
+    admission: Admission,
     endpoints: Arc<RwLock<HashMap<Arc<str>, Client>>>,
 }
 
@@ -96,12 +98,13 @@ pub(crate) async fn base_config() -> Result<Config, KubeconfigError> {
 
 impl Clients {
     /// Clients with the credentials of that configuration. What they read of requests is seen in the
-    /// light of these services.
+    /// light of these services, and judged there.
     #[must_use]
-    pub(crate) fn new(base: Config, services: Services) -> Self {
+    pub(crate) fn new(base: Config, (services, admission): (Services, Admission)) -> Self {
         Self {
             base,
             services,
+            admission,
             endpoints: Arc::default(),
         }
     }
@@ -142,6 +145,11 @@ impl Clients {
     /// The services as they change.
     pub(super) fn services(&self) -> Services {
         self.services.clone()
+    }
+
+    /// Where new requests are judged.
+    pub(super) fn admission(&self) -> &Admission {
+        &self.admission
     }
 
     /// The services of now.

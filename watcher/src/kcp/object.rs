@@ -19,8 +19,12 @@ use kube::{Resource, core::NamespaceResourceScope};
 use serde::{Deserialize, Deserializer};
 use serde_json::{Value, value::RawValue};
 
+use crate::admission::{Admission, Asked};
+
 /// The annotation with the logical cluster of an object.
 const CLUSTER: &str = "kcp.io/cluster";
+/// The kind, as rules name it.
+const KIND: &str = "requests.internal.services";
 /// Larger parameters are not kept in memory but read again when claimed, bytes.
 const INLINE_MAX: usize = 4096;
 
@@ -61,7 +65,12 @@ impl Seen {
     }
 
     /// What the engine needs of it; none when it lacks what every served object has.
-    pub(super) fn observe(self, endpoint: &Arc<str>, services: &Catalogue) -> Option<Observation> {
+    pub(super) fn observe(
+        self,
+        endpoint: &Arc<str>,
+        services: &Catalogue,
+        admission: &Admission,
+    ) -> Option<Observation> {
         let (spec, params) = parts(self.spec.as_deref());
         let (status, uid) = (self.status(), self.uid()?);
         let metadata = self.metadata;
@@ -78,6 +87,10 @@ impl Seen {
             services,
             Stage::of(status.as_ref()),
         );
+        let admitted = status.as_ref().is_some_and(|s| s.phase.is_some());
+        let new = spec.as_ref().ok().filter(|_| !admitted);
+        // The policy's word comes first: whoever may not ask learns nothing of the schema.
+        let refusal = new.and_then(|spec| refusal(admission, (&uid, &address), spec, text));
         Some(Observation {
             uid,
             address,
@@ -89,7 +102,7 @@ impl Seen {
             digest: facts.digest,
             flow_key: facts.flow_key,
             status,
-            refusal: facts.refusal,
+            refusal: refusal.or(facts.refusal),
         })
     }
 }
@@ -184,6 +197,32 @@ impl Facts {
             refusal,
         }
     }
+}
+
+/// Why a request that was not admitted yet is not accepted.
+fn refusal(
+    admission: &Admission,
+    (uid, address): (&Uid, &Address),
+    spec: &RequestSpec,
+    text: &str,
+) -> Option<Rejection> {
+    // Null when they cannot be read: then no rule that needs them lets it through.
+    let read = |text| serde_json::from_str(text).unwrap_or_default();
+    let params: Value = admission
+        .reads_params()
+        .then(|| read(text))
+        .unwrap_or_default();
+    admission.refusal(&Asked {
+        uid: &uid.0,
+        kind: KIND,
+        workspace: None,
+        cluster: &address.cluster,
+        namespace: &address.namespace,
+        name: &address.name,
+        spec,
+        params: &params,
+        groups: &[],
+    })
 }
 
 fn size(text: &str, value: Option<&Value>) -> Params {

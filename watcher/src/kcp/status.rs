@@ -79,7 +79,7 @@ impl Clients {
         match self.get(&write.address).await {
             Ok(found) if found.uid().as_ref() != Some(&write.uid) => WriteResult::Gone,
             Ok(found) => found
-                .observe(&write.address.endpoint, &self.catalogue())
+                .observe(&write.address.endpoint, &self.catalogue(), self.admission())
                 .map_or(WriteResult::Retry, |observation| {
                     WriteResult::Conflict(Box::new(observation))
                 }),

@@ -17,7 +17,7 @@ use super::{
     lists::Lists,
     object::Seen,
 };
-use crate::engine::Input;
+use crate::{admission::Admission, engine::Input};
 
 /// Objects per page of a list. A page is in memory as a whole, several times while it is read, and an
 /// object may have 256 KiB of parameters: 5,000 of those peaked at 525 MB with 500 a page, at 188 MB with
@@ -30,6 +30,7 @@ pub(super) struct Requests {
     inputs: mpsc::Sender<Input>,
     lists: Lists,
     services: Services,
+    admission: Admission,
     /// The services that the observations were made with.
     known: Arc<Catalogue>,
 }
@@ -64,6 +65,7 @@ impl Requests {
             inputs,
             lists,
             services,
+            admission: clients.admission().clone(),
             known,
         }
     }
@@ -74,7 +76,7 @@ impl Requests {
             Watched::InitDone => Some(Event::Listed(self.endpoint.clone())),
             Watched::InitApply(seen) | Watched::Apply(seen) => {
                 let name = seen.name().to_owned();
-                let observation = seen.observe(&self.endpoint, &self.known);
+                let observation = seen.observe(&self.endpoint, &self.known, &self.admission);
                 if observation.is_none() {
                     tracing::warn!(
                         name,

@@ -23,6 +23,19 @@ pub(super) struct ReasonLabel {
     pub(super) reason: &'static str,
 }
 
+/// `rule` that decided, and the `result`.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub(super) struct DecisionLabel {
+    pub(super) rule: String,
+    pub(super) result: &'static str,
+}
+
+/// `rule` of the policy.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub(super) struct RuleLabel {
+    pub(super) rule: String,
+}
+
 /// `phase` of requests.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 pub(super) struct PhaseLabel {

@@ -15,6 +15,7 @@ struct Bench {
     dir: tempfile::TempDir,
     events: mpsc::Receiver<Input>,
     services: watch::Receiver<Arc<Catalogue>>,
+    policy: watch::Receiver<Arc<Policy>>,
     registry: Registry,
     _tasks: JoinSet<()>,
 }
@@ -41,17 +42,25 @@ impl Bench {
         let (inputs, events) = mpsc::channel(16);
         let mut registry = Registry::default();
         let metrics = Arc::new(Metrics::new(&mut registry));
+        let policy = watch::Sender::new(Arc::new(config.policy.load(Some(&file)).unwrap()));
+        let policy_receiver = policy.subscribe();
         let sources = Sources {
             file: Some(file),
             services,
+            policy: Arc::default(),
         };
-        let reloader = Reloader::new(sources, (&config, sender), inputs, metrics).unwrap();
+        let outlets = Outlets {
+            services: sender,
+            policy,
+        };
+        let reloader = Reloader::new(sources, (&config, outlets), inputs, metrics).unwrap();
         let mut tasks = JoinSet::new();
         tasks.spawn(reloader.run(CancellationToken::new()));
         let bench = Self {
             dir,
             events,
             services: receiver,
+            policy: policy_receiver,
             registry,
             _tasks: tasks,
         };
@@ -188,6 +197,33 @@ async fn a_folder_that_is_replaced_as_a_whole_is_followed() {
     assert_eq!(catalogue["echo"].timeout, Duration::from_secs(40));
 }
 
+#[tokio::test]
+async fn rules_are_exchanged_and_a_mistake_keeps_the_last_good_ones() {
+    let mut bench = Bench::start("real").await;
+    let services = bench.dir.path().join("real").display().to_string();
+    let config = |policy: &str| format!("servicesDir: {services}\npolicy: {{{policy}}}\n");
+    assert_eq!(bench.policy.borrow_and_update().len(), 0);
+    bench.write("watcher.yaml", &config("rules: [{effect: accept}]"));
+    bench.count("isc_policy_rules 1").await;
+    assert_eq!(bench.policy.borrow_and_update().len(), 1);
+    bench.write("watcher.yaml", &config("rules: [{effect: acept}]"));
+    bench.count("isc_config_stale 1").await;
+    assert!(!bench.policy.has_changed().unwrap(), "the last good one");
+    bench.write("watcher.yaml", &config("rules: [{effect: accept}]"));
+    bench.count("isc_config_stale 0").await;
+    // Into a file of its own, where a mistake is seen to be repaired as well.
+    std::fs::create_dir(bench.dir.path().join("rules")).unwrap();
+    bench.write("rules/policy.yaml", "rules: [{efect: accept}]");
+    bench.write("watcher.yaml", &config("file: rules/policy.yaml"));
+    bench.count("isc_config_stale 1").await;
+    bench.write(
+        "rules/policy.yaml",
+        "rules: [{effect: accept}, {effect: reject}]",
+    );
+    bench.count("isc_policy_rules 2").await;
+    bench.count("isc_config_stale 0").await;
+}
+
 #[test]
 fn keys_that_need_another_start_are_named() {
     let keys = |text: &str| -> Map<String, Value> { serde_json::from_str(text).unwrap() };
@@ -201,6 +237,7 @@ fn reading_is_no_change() {
     let sources = Sources {
         file: Some("/etc/isc/watcher.yaml".into()),
         services: "/etc/isc/services".into(),
+        policy: Arc::new(Mutex::new(Some("/etc/isc/policy.yaml".into()))),
     };
     let event = |kind: EventKind, path: &str| notify::Event::new(kind).add_path(path.into());
     let modify = EventKind::Modify(notify::event::ModifyKind::Any);
@@ -210,6 +247,7 @@ fn reading_is_no_change() {
         (modify, "/etc/isc/services", true),
         (modify, "/etc/isc/watcher.yaml", true),
         (modify, "/etc/isc/..data", true),
+        (modify, "/etc/isc/policy.yaml", true),
         (modify, "/etc/isc/watcher.log", false),
         (open, "/etc/isc/services/a.yaml", false),
     ] {

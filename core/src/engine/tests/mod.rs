@@ -101,6 +101,7 @@ fn shown(uid: &Uid, version: u64, cancel: bool, status: Option<RequestStatus>) -
         flow_key: Ok(None),
         refusal: None,
         status,
+        refusal: None,
     }
 }
 

@@ -17,6 +17,17 @@ fn services() -> Catalogue {
     Catalogue::load(dir.path()).unwrap()
 }
 
+/// Accepts everything but `rocket`.
+fn admission() -> Admission {
+    let rules = json!([{"effect": "reject", "services": ["rocket"]}, {"effect": "accept"}]);
+    let rules = rules.as_array().unwrap();
+    let policy = crate::policy::Policy::of_rules("test", rules, false).unwrap();
+    let metrics =
+        crate::metrics::Metrics::new(&mut prometheus_client::registry::Registry::default());
+    let (_, policy) = tokio::sync::watch::channel(Arc::new(policy));
+    Admission::new(policy, "isc", Arc::new(metrics))
+}
+
 fn seen(change: impl FnOnce(&mut Value)) -> Seen {
     let mut value = json!({
         "apiVersion": "internal.services/v1alpha1", "kind": "Request",
@@ -33,7 +44,7 @@ fn seen(change: impl FnOnce(&mut Value)) -> Seen {
 }
 
 fn observed(change: impl FnOnce(&mut Value)) -> Option<Observation> {
-    seen(change).observe(&"https://kcp/x".into(), &services())
+    seen(change).observe(&"https://kcp/x".into(), &services(), &admission())
 }
 
 #[test]
@@ -71,7 +82,9 @@ fn large_parameters_are_not_kept() {
         "annotations":{"kcp.io/cluster":"c"}},"spec":{"service":"s","params":{"a":"LESS"}}}"#;
     let escaped = object.replace("LESS", "\\u003c".repeat(200_000).as_str());
     let seen: Seen = serde_json::from_str(&escaped).unwrap();
-    let seen = seen.observe(&"https://kcp/x".into(), &services()).unwrap();
+    let seen = seen
+        .observe(&"https://kcp/x".into(), &services(), &admission())
+        .unwrap();
     assert_eq!(seen.params, Params::Large(200_008), "as plain JSON");
 }
 
@@ -83,6 +96,19 @@ fn a_spec_that_cannot_be_read_is_told_and_a_foreign_status_is_none() {
     assert!(seen.spec.is_err());
     let seen = observed(|object| object["status"] = json!({"phase": "Odd"})).unwrap();
     assert_eq!(seen.status, None);
+}
+
+#[test]
+fn only_what_was_not_admitted_yet_is_judged() {
+    let rocket = |object: &mut Value| object["spec"]["service"] = "rocket".into();
+    let seen = observed(rocket).unwrap();
+    assert_eq!(seen.refusal.unwrap().reason.as_str(), "NotAccepted");
+    let seen = observed(|object| {
+        rocket(object);
+        object["status"] = json!({"phase": "Queued"});
+    });
+    assert_eq!(seen.unwrap().refusal, None);
+    assert_eq!(observed(|_| ()).unwrap().refusal, None);
 }
 
 #[test]
@@ -99,7 +125,7 @@ fn a_digest_tells_parameters_apart_whatever_the_order_of_their_fields() {
             "spec":{{"service":"sign","idempotencyKey":"k","params":{params}}}}}"#
         );
         let seen: Seen = serde_json::from_str(&text).unwrap();
-        let seen = seen.observe(&"https://kcp/x".into(), &services());
+        let seen = seen.observe(&"https://kcp/x".into(), &services(), &admission());
         seen.unwrap().digest.unwrap()
     };
     assert_eq!(

@@ -6,6 +6,7 @@ mod clocks;
 mod handover;
 mod keys;
 mod leases;
+mod refusals;
 mod results;
 mod retries;
 mod schedule;

@@ -1,0 +1,253 @@
+//! Whether a new request is accepted, asked when it is seen for the first time: the policy, and what the
+//! caller is told.
+
+use std::{
+    collections::{HashMap, VecDeque},
+    sync::{Arc, Mutex, PoisonError},
+};
+
+use isc_core::{admit::Rejection, reason::Reason};
+use tokio::sync::watch;
+
+pub(crate) use crate::policy::Asked;
+use crate::{
+    metrics::Metrics,
+    policy::{Decision, Policy},
+};
+
+/// So many decisions are remembered, for requests that are seen again before their first status is.
+const REMEMBERED: usize = 8192;
+
+/// Judges new requests. Cheap to clone; clones share what they know.
+#[derive(Clone)]
+pub(crate) struct Admission {
+    policy: watch::Receiver<Arc<Policy>>,
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    instance: String,
+    metrics: Arc<Metrics>,
+    judged: Mutex<Judged>,
+}
+
+/// The newest decisions.
+#[derive(Default)]
+struct Judged {
+    by_uid: HashMap<Arc<str>, Option<Rejection>>,
+    order: VecDeque<Arc<str>>,
+}
+
+// === impl Admission ===
+
+impl Admission {
+    /// Judges by the newest policy, in the name of that instance.
+    #[must_use]
+    pub(crate) fn new(
+        policy: watch::Receiver<Arc<Policy>>,
+        instance: &str,
+        metrics: Arc<Metrics>,
+    ) -> Self {
+        let shared = Shared {
+            instance: instance.to_owned(),
+            metrics,
+            judged: Mutex::default(),
+        };
+        Self {
+            policy,
+            shared: Arc::new(shared),
+        }
+    }
+
+    /// Whether the parameters matter; where not, they need not be read.
+    pub(crate) fn reads_params(&self) -> bool {
+        self.policy.borrow().reads_params()
+    }
+
+    /// Why a request that has no status yet is not accepted. Decided, counted and logged once for each.
+    pub(crate) fn refusal(&self, asked: &Asked<'_>) -> Option<Rejection> {
+        if let Some(known) = self.judged().by_uid.get(asked.uid) {
+            return known.clone();
+        }
+        let policy = self.policy.borrow().clone();
+        let decision = policy.decide(asked);
+        self.tell(asked, &decision);
+        let refusal = (!decision.accepted).then(|| Rejection {
+            reason: Reason::NotAccepted,
+            message: self.message(&decision),
+        });
+        self.judged().remember(asked.uid.into(), refusal.clone());
+        refusal
+    }
+
+    /// What the caller reads: what to do, and no word on rules, services or others.
+    fn message(&self, decision: &Decision<'_>) -> String {
+        let own = decision.message().map(str::to_owned);
+        own.unwrap_or_else(|| usual_message(&self.shared.instance))
+    }
+
+    fn tell(&self, asked: &Asked<'_>, decision: &Decision<'_>) {
+        let (uid, rule, result) = (asked.uid, decision.by(), decision.result());
+        let request = format_args!("{}/{}/{}", asked.cluster, asked.namespace, asked.name);
+        tracing::info!(uid, %request, rule, "{result} by the policy");
+        self.shared.metrics.decision(rule, result);
+        for (rule, failure) in &decision.failures {
+            // Not the interpreter's own words: they may repeat a secret.
+            tracing::info!(uid, %request, rule, "a rule's `when` could not be evaluated: {}", failure.what);
+            self.shared.metrics.rule_failed(rule);
+        }
+    }
+
+    fn judged(&self) -> std::sync::MutexGuard<'_, Judged> {
+        let judged = self.shared.judged.lock();
+        judged.unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+// === impl Judged ===
+
+impl Judged {
+    fn remember(&mut self, uid: Arc<str>, refusal: Option<Rejection>) {
+        if self.by_uid.insert(uid.clone(), refusal).is_some() {
+            return;
+        }
+        self.order.push_back(uid);
+        if self.order.len() > REMEMBERED
+            && let Some(oldest) = self.order.pop_front()
+        {
+            self.by_uid.remove(&oldest);
+        }
+    }
+}
+
+/// What a caller reads when no rule has a message of its own.
+pub(crate) fn usual_message(instance: &str) -> String {
+    format!(
+        "the operators of the ISC instance `{instance}` do not accept this request: ask them to accept \
+         requests for this service from this workspace and namespace, then create it again"
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use isc_core::api::RequestSpec;
+    use prometheus_client::registry::Registry;
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    struct Bench {
+        policy: watch::Sender<Arc<Policy>>,
+        admission: Admission,
+        registry: Registry,
+    }
+
+    fn policy(rules: &Value) -> Arc<Policy> {
+        let rules = rules.as_array().unwrap();
+        Arc::new(Policy::of_rules("test", rules, false).unwrap())
+    }
+
+    impl Bench {
+        fn new(rules: &Value) -> Self {
+            let mut registry = Registry::default();
+            let metrics = Arc::new(Metrics::new(&mut registry));
+            let policy = watch::Sender::new(policy(rules));
+            let admission = Admission::new(policy.subscribe(), "isc", metrics);
+            Self {
+                policy,
+                admission,
+                registry,
+            }
+        }
+
+        fn ask(&self, uid: &str, service: &str, params: &Value) -> Option<String> {
+            let spec = RequestSpec {
+                service: service.into(),
+                ..RequestSpec::default()
+            };
+            let refusal = self.admission.refusal(&Asked {
+                uid,
+                kind: "requests.internal.services",
+                workspace: Some("root:org:team-a"),
+                cluster: "1abc",
+                namespace: "default",
+                name: "a",
+                spec: &spec,
+                params,
+                groups: &[],
+            });
+            refusal.map(|refusal| {
+                assert_eq!(refusal.reason, Reason::NotAccepted);
+                refusal.message
+            })
+        }
+
+        fn metrics(&self) -> String {
+            let mut text = String::new();
+            prometheus_client::encoding::text::encode(&mut text, &self.registry).unwrap();
+            text
+        }
+    }
+
+    #[test]
+    fn who_is_not_accepted_is_told_what_to_do_and_nothing_of_the_rules() {
+        let bench = Bench::new(&json!([
+            {"name": "team-b-only", "effect": "accept", "workspaces": ["root:org:team-b"]},
+            {"name": "no-rockets", "effect": "reject", "services": ["rocket"], "message": "ask rocketry"},
+        ]));
+        let message = bench.ask("1", "sign", &json!({})).unwrap();
+        assert!(
+            message.contains("ask them") && message.contains("`isc`"),
+            "{message}"
+        );
+        for leak in ["team-b", "rule", "rocket", "root:org"] {
+            assert!(!message.contains(leak), "{message}");
+        }
+        assert_eq!(
+            bench.ask("2", "rocket", &json!({})).unwrap(),
+            "ask rocketry"
+        );
+    }
+
+    #[test]
+    fn a_request_is_judged_and_counted_once_and_new_rules_are_for_new_requests() {
+        let bench = Bench::new(&json!([{"name": "all", "effect": "accept"}]));
+        assert_eq!(bench.ask("1", "sign", &json!({})), None);
+        bench.policy.send_replace(policy(&json!([])));
+        assert_eq!(bench.ask("1", "sign", &json!({})), None, "decided before");
+        assert!(bench.ask("2", "sign", &json!({})).is_some());
+        let metrics = bench.metrics();
+        for line in [
+            "isc_policy_decisions_total{rule=\"all\",result=\"accepted\"} 1",
+            "isc_policy_decisions_total{rule=\"none\",result=\"rejected\"} 1",
+        ] {
+            assert!(metrics.contains(line), "{metrics}");
+        }
+    }
+
+    #[test]
+    fn a_rule_that_cannot_be_evaluated_is_counted() {
+        let rule = json!({"name": "small", "effect": "accept", "when": "request.params.n < 5"});
+        let bench = Bench::new(&json!([rule]));
+        assert!(bench.ask("1", "sign", &json!({})).is_some());
+        assert!(bench.ask("2", "sign", &Value::Null).is_some());
+        assert_eq!(bench.ask("3", "sign", &json!({"n": 1})), None);
+        let metrics = bench.metrics();
+        let line = "isc_policy_failures_total{rule=\"small\"} 2";
+        assert!(metrics.contains(line), "{metrics}");
+    }
+
+    #[test]
+    fn only_the_newest_decisions_are_remembered() {
+        let mut judged = Judged::default();
+        for n in 0..=REMEMBERED {
+            judged.remember(n.to_string().into(), None);
+            judged.remember(n.to_string().into(), None);
+        }
+        assert_eq!(
+            (judged.by_uid.len(), judged.order.len()),
+            (REMEMBERED, REMEMBERED)
+        );
+        assert!(!judged.by_uid.contains_key("0") && judged.by_uid.contains_key("1"));
+    }
+}
