@@ -11,6 +11,8 @@ pub struct Uid(pub Arc<str>);
 pub struct Address {
     /// The virtual workspace (shard) that the object was seen through.
     pub endpoint: Arc<str>,
+    /// The kind, as its resource and group: `requests.internal.services`.
+    pub kind: Arc<str>,
     /// The logical cluster (workspace).
     pub cluster: Arc<str>,
     /// The namespace.

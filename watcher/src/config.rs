@@ -1,6 +1,7 @@
 //! The watcher's configuration file, with its defaults and rules.
 
 mod flow;
+mod kinds;
 #[cfg(test)]
 mod tests;
 
@@ -13,7 +14,10 @@ use isc_core::{
 use isc_runtime::{amqp::AmqpConfig, config::ConfigError, services, telemetry::LogConfig};
 use serde::Deserialize;
 
+use crate::kinds::Kinds;
+
 pub use flow::{PauseConfig, TenantsConfig};
+pub use kinds::{KeyConfig, KindConfig, PickConfig, Profile, ServiceConfig};
 
 /// The keys that take effect while the watcher runs; the others do at the next start.
 pub(crate) const LIVE_KEYS: [&str; 2] = ["pause", "tenants"];
@@ -30,6 +34,9 @@ pub struct WatcherConfig {
     /// Where requests come from.
     #[serde(default)]
     pub kcp: KcpConfig,
+    /// What is served besides `Request`.
+    #[serde(default)]
+    pub kinds: Vec<KindConfig>,
     /// The broker. `prefix` defaults to the instance's name.
     #[serde(default)]
     pub amqp: AmqpConfig,
@@ -207,6 +214,7 @@ impl WatcherConfig {
         if self.window == 0 {
             return rule("`window` must be at least 1");
         }
+        Kinds::new(&self.kinds)?;
         self.pause.check()?;
         self.tenants.check()
     }

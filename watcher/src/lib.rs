@@ -1,7 +1,8 @@
 //! The watcher: sees requests in many workspaces, offers their attempts to workers, writes statuses.
 //!
 //! It runs no job and holds no secret of any internal service. Decisions are made in `isc_core::engine`;
-//! this crate is the shell around it: `kcp` (objects), `tickets` and `dead` (broker), `grpc` (workers),
+//! this crate is the shell around it: `kcp` (objects), `kinds` (what
+//! objects say), `tickets` and `dead` (broker), `grpc` (workers),
 //! `engine` (the task that feeds the engine and carries out its effects), `reload` (what may run and wait,
 //! as files say it), and `parts`, which starts and ends them all.
 
@@ -12,6 +13,7 @@ mod dead;
 mod engine;
 mod grpc;
 mod kcp;
+mod kinds;
 mod metrics;
 mod parts;
 mod reload;
@@ -32,6 +34,7 @@ use tokio_util::sync::CancellationToken;
 use config::WatcherConfig;
 use kcp::Clients;
 pub use kcp::KubeconfigError;
+use kinds::Kinds;
 use metrics::Metrics;
 use parts::{Common, Parts, text};
 
@@ -91,7 +94,8 @@ async fn prepare(config: &WatcherConfig) -> Result<Prepared, WatcherError> {
     let topology = config.amqp.topology(&config.instance)?;
     config.amqp.address()?;
     let services = watch::Sender::new(Arc::new(catalogue));
-    let clients = Clients::new(kcp::base_config().await?, services.subscribe());
+    let kinds = Arc::new(Kinds::new(&config.kinds)?);
+    let clients = Clients::new(kcp::base_config().await?, services.subscribe(), kinds);
     clients.provider().map_err(KubeconfigError::Client)?;
     Ok(Prepared {
         services,
@@ -121,6 +125,8 @@ pub async fn run(
         rest: CancellationToken::new(),
     };
     let (readiness, rest) = (common.readiness.clone(), common.rest.clone());
+    let kinds = prepared.clients.kinds().iter();
+    let kinds: Vec<_> = kinds.map(|kind| kind.id().to_string()).collect();
     let mut parts = Parts::new(common);
     let (inputs, beats) = parts.start(&config, file, prepared)?;
     let service = grpc::Service::new(inputs, beats, rest.clone());
@@ -131,7 +137,7 @@ pub async fn run(
     parts.add("the admin server", async { text(admin.await) });
     tracing::info!(
         grpc = %config.grpc.listen, admin = %config.admin.listen, instance = config.instance,
-        "watching"
+        kinds = kinds.join(", "), "watching"
     );
     parts.supervise().await
 }

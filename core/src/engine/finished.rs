@@ -28,6 +28,7 @@ pub(super) struct Finished {
 struct Place {
     /// When it is deleted, if ever.
     at: Option<Duration>,
+    kind: Arc<str>,
     cluster: Arc<str>,
     namespace: Arc<str>,
     name: Arc<str>,
@@ -64,6 +65,7 @@ impl Finished {
     fn keep_place(&mut self, address: Address, at: Option<Duration>) {
         self.place = Some(Box::new(Place {
             at,
+            kind: address.kind,
             cluster: address.cluster,
             namespace: address.namespace,
             name: address.name,
@@ -85,6 +87,7 @@ impl Finished {
         let place = self.place.as_ref()?;
         Some(Address {
             endpoint: self.endpoint.clone(),
+            kind: place.kind.clone(),
             cluster: place.cluster.clone(),
             namespace: place.namespace.clone(),
             name: place.name.clone(),

@@ -252,6 +252,10 @@ pub struct Write {
     pub resource_version: String,
     /// The whole status.
     pub status: RequestStatus,
+    /// The service, decided when the request was accepted; empty when it named none.
+    pub service: Arc<str>,
+    /// The idempotency key, likewise.
+    pub idempotency_key: Option<Arc<str>>,
     /// How much it matters.
     pub urgency: Urgency,
     /// Its phase or reason is another than the API shows.

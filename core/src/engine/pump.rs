@@ -111,6 +111,8 @@ impl Engine {
                 address: request.address.clone(),
                 resource_version: request.resource_version.clone(),
                 status,
+                service: request.service.clone(),
+                idempotency_key: request.idempotency_key.clone(),
                 uid,
                 urgency,
                 news,

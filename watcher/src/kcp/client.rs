@@ -6,10 +6,7 @@ use std::{
     time::Duration,
 };
 
-use isc_core::{
-    api::{GROUP, PLURAL, VERSION},
-    ids::Address,
-};
+use isc_core::ids::Address;
 use isc_runtime::services::Catalogue;
 use kube::{
     Client, Config,
@@ -20,6 +17,7 @@ use serde::de::DeserializeOwned;
 use tokio::sync::watch;
 
 use super::explain::explain;
+use crate::kinds::{Kind, Kinds};
 
 /// A call to the API server may take so long.
 pub(super) const CALL_TIMEOUT: Duration = Duration::from_secs(30);
@@ -34,6 +32,7 @@ pub(crate) type Services = watch::Receiver<Arc<Catalogue>>;
 pub(crate) struct Clients {
     base: Config,
     services: Services,
+    kinds: Arc<Kinds>,
     endpoints: Arc<RwLock<HashMap<Arc<str>, Client>>>,
 }
 
@@ -42,6 +41,8 @@ pub(crate) struct Clients {
 pub(super) enum CallError {
     #[error("no answer within {} s", .0.as_secs())]
     Timeout(Duration),
+    #[error("no kind {0} is configured")]
+    NoKind(Arc<str>),
     #[error(transparent)]
     Kube(#[from] kube::Error),
 }
@@ -95,13 +96,14 @@ pub(crate) async fn base_config() -> Result<Config, KubeconfigError> {
 // === impl Clients ===
 
 impl Clients {
-    /// Clients with the credentials of that configuration. What they read of requests is seen in the
-    /// light of these services.
+    /// Clients with the credentials of that configuration. What they read of requests of these kinds is
+    /// seen in the light of these services.
     #[must_use]
-    pub(crate) fn new(base: Config, services: Services) -> Self {
+    pub(crate) fn new(base: Config, services: Services, kinds: Arc<Kinds>) -> Self {
         Self {
             base,
             services,
+            kinds,
             endpoints: Arc::default(),
         }
     }
@@ -147,6 +149,32 @@ impl Clients {
     /// The services of now.
     pub(super) fn catalogue(&self) -> Arc<Catalogue> {
         self.services.borrow().clone()
+    }
+
+    /// The kinds that are served.
+    pub(crate) fn kinds(&self) -> &Arc<Kinds> {
+        &self.kinds
+    }
+
+    /// The kind of that id.
+    pub(super) fn kind(&self, id: &Arc<str>) -> Result<&Arc<Kind>, CallError> {
+        let kind = self.kinds.get(id);
+        kind.ok_or_else(|| CallError::NoKind(id.clone()))
+    }
+
+    /// The path of a request's object below its endpoint. All its parts are DNS names.
+    pub(super) fn object_path(&self, address: &Address) -> Result<String, CallError> {
+        let kind = self.kind(&address.kind)?.served();
+        let (version, plural) = (kind.api_version(), &kind.plural);
+        let Address {
+            cluster,
+            namespace,
+            name,
+            ..
+        } = address;
+        Ok(format!(
+            "/clusters/{cluster}/apis/{version}/namespaces/{namespace}/{plural}/{name}"
+        ))
     }
 
     /// One call to an endpoint.
@@ -206,15 +234,4 @@ pub(super) fn wildcard(endpoint: Client) -> Client {
         }
     });
     Client::new(service, "default")
-}
-
-/// The path of a request's object below its endpoint. All its parts are DNS names.
-pub(super) fn object_path(address: &Address) -> String {
-    let Address {
-        cluster,
-        namespace,
-        name,
-        ..
-    } = address;
-    format!("/clusters/{cluster}/apis/{GROUP}/{VERSION}/namespaces/{namespace}/{PLURAL}/{name}")
 }

@@ -6,31 +6,44 @@
 use std::{borrow::Cow, collections::BTreeMap, sync::Arc};
 
 use isc_core::{
-    api::{self, PARAMS_MAX_BYTES, RequestSpec, RequestStatus},
+    api::{PARAMS_MAX_BYTES, RequestSpec, RequestStatus},
     engine::{Digest, Observation, Params},
     ids::{Address, Uid},
 };
 use isc_runtime::services::Catalogue;
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
-use kube::{Resource, core::NamespaceResourceScope};
+use kube::{
+    Resource,
+    core::{ApiResource, DynamicResourceScope},
+};
 use serde::{Deserialize, Deserializer};
 use serde_json::{Value, value::RawValue};
+
+use crate::kinds::{Kind, Parts, Read};
 
 /// The annotation with the logical cluster of an object.
 const CLUSTER: &str = "kcp.io/cluster";
 /// Larger parameters are not kept in memory but read again when claimed, bytes.
 const INLINE_MAX: usize = 4096;
 
-/// A request as the API server sends it.
+/// An object of a served kind as the API server sends it.
 #[derive(Clone, Debug, Deserialize)]
 pub(super) struct Seen {
     #[serde(deserialize_with = "needed_metadata")]
-    metadata: ObjectMeta,
+    metadata: Needed,
     #[serde(default)]
     spec: Option<Box<RawValue>>,
     #[serde(default)]
     status: Option<Box<RawValue>>,
+}
+
+/// The needed part of its metadata.
+#[derive(Clone, Debug)]
+struct Needed {
+    meta: ObjectMeta,
+    /// Some kinds are told by them: text until one asks.
+    labels: Option<Box<RawValue>>,
 }
 
 // === impl Seen ===
@@ -38,40 +51,54 @@ pub(super) struct Seen {
 impl Seen {
     /// The name, for logs.
     pub(super) fn name(&self) -> &str {
-        self.metadata.name.as_deref().unwrap_or_default()
+        self.metadata.meta.name.as_deref().unwrap_or_default()
     }
 
     /// Its identity.
     pub(super) fn uid(&self) -> Option<Uid> {
-        let uid = self.metadata.uid.as_deref();
+        let uid = self.metadata.meta.uid.as_deref();
         uid.map(|uid| Uid(uid.into()))
     }
 
-    /// The parameters as JSON text; none are an empty object.
-    pub(super) fn params(&self) -> Arc<str> {
-        let (_, params) = parts(self.spec.as_deref());
-        text(params.as_deref()).into()
+    /// The parameters as JSON text, when they can be told; none are an empty object.
+    pub(super) fn params(&self, kind: &Kind) -> Option<Arc<str>> {
+        kind.params(self.parts()).map(Into::into)
     }
 
     /// The status, when there is a readable one.
-    pub(super) fn status(&self) -> Option<RequestStatus> {
-        serde_json::from_str(self.status.as_deref()?.get()).ok()
+    pub(super) fn status(&self, kind: &Kind) -> Option<RequestStatus> {
+        kind.status(self.status.as_deref())
     }
 
     /// What the engine needs of it; none when it lacks what every served object has.
-    pub(super) fn observe(self, endpoint: &Arc<str>, services: &Catalogue) -> Option<Observation> {
-        let (spec, params) = parts(self.spec.as_deref());
-        let (status, uid) = (self.status(), self.uid()?);
-        let metadata = self.metadata;
+    pub(super) fn observe(
+        self,
+        endpoint: &Arc<str>,
+        kind: &Kind,
+        services: &Catalogue,
+    ) -> Option<Observation> {
+        let Read {
+            spec,
+            params,
+            compares_params,
+            status,
+            ignored,
+        } = kind.read(self.parts());
+        let ended = status.as_ref().is_some_and(|s| s.completion_time.is_some());
+        let mut facts = Facts::of(spec.as_ref().ok(), &params, services, ended);
+        facts.digest = facts.digest.filter(|_| compares_params);
+        let uid = self.uid()?;
+        let metadata = self.metadata.meta;
         let address = Address {
             endpoint: endpoint.clone(),
+            kind: kind.id().clone(),
             cluster: metadata.annotations?.get(CLUSTER)?.as_str().into(),
             namespace: metadata.namespace?.into(),
             name: metadata.name?.into(),
         };
-        let text = text(params.as_deref());
-        let ended = status.as_ref().is_some_and(|s| s.completion_time.is_some());
-        let facts = Facts::of(spec.as_ref().ok(), text, services, ended);
+        if let Some(ignored) = ignored.filter(|_| status.is_none()) {
+            tracing::info!(request = %address, "{ignored}");
+        }
         Some(Observation {
             uid,
             address,
@@ -85,34 +112,42 @@ impl Seen {
             status,
         })
     }
+
+    fn parts(&self) -> Parts<'_> {
+        Parts {
+            spec: self.spec.as_deref(),
+            status: self.status.as_deref(),
+            labels: self.metadata.labels.as_deref(),
+        }
+    }
 }
 
 impl Resource for Seen {
-    type DynamicType = ();
-    type Scope = NamespaceResourceScope;
+    type DynamicType = ApiResource;
+    type Scope = DynamicResourceScope;
 
-    fn kind((): &()) -> Cow<'_, str> {
-        api::KIND.into()
+    fn kind(of: &ApiResource) -> Cow<'_, str> {
+        of.kind.as_str().into()
     }
 
-    fn group((): &()) -> Cow<'_, str> {
-        api::GROUP.into()
+    fn group(of: &ApiResource) -> Cow<'_, str> {
+        of.group.as_str().into()
     }
 
-    fn version((): &()) -> Cow<'_, str> {
-        api::VERSION.into()
+    fn version(of: &ApiResource) -> Cow<'_, str> {
+        of.version.as_str().into()
     }
 
-    fn plural((): &()) -> Cow<'_, str> {
-        api::PLURAL.into()
+    fn plural(of: &ApiResource) -> Cow<'_, str> {
+        of.plural.as_str().into()
     }
 
     fn meta(&self) -> &ObjectMeta {
-        &self.metadata
+        &self.metadata.meta
     }
 
     fn meta_mut(&mut self) -> &mut ObjectMeta {
-        &mut self.metadata
+        &mut self.metadata.meta
     }
 }
 
@@ -163,31 +198,12 @@ fn digest(mut params: Value) -> Digest {
     half
 }
 
-/// The spec without its parameters, and these.
-fn parts(spec: Option<&RawValue>) -> (Result<RequestSpec, String>, Option<Box<RawValue>>) {
-    let text = spec.map_or("{}", RawValue::get);
-    let mut fields: BTreeMap<String, Box<RawValue>> = match serde_json::from_str(text) {
-        Ok(fields) => fields,
-        Err(error) => return (Err(error.to_string()), None),
-    };
-    let params = fields.remove("params");
-    let rest = serde_json::to_string(&fields).and_then(|rest| serde_json::from_str(&rest));
-    (rest.map_err(|error| error.to_string()), params)
-}
-
-fn text(params: Option<&RawValue>) -> &str {
-    match params.map(RawValue::get) {
-        None | Some("null") => "{}",
-        Some(text) => text,
-    }
-}
-
 /// Managed fields and annotations can be as large as the parameters.
-fn needed_metadata<'de, D: Deserializer<'de>>(deserializer: D) -> Result<ObjectMeta, D::Error> {
+fn needed_metadata<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Needed, D::Error> {
     #[derive(Deserialize)]
     #[serde(rename_all = "camelCase", default)]
     #[derive(Default)]
-    struct Needed {
+    struct Told {
         name: Option<String>,
         namespace: Option<String>,
         uid: Option<String>,
@@ -195,6 +211,7 @@ fn needed_metadata<'de, D: Deserializer<'de>>(deserializer: D) -> Result<ObjectM
         generation: Option<i64>,
         creation_timestamp: Option<Timestamp>,
         annotations: Annotations,
+        labels: Option<Box<RawValue>>,
     }
     #[derive(Deserialize, Default)]
     #[serde(default)]
@@ -202,19 +219,22 @@ fn needed_metadata<'de, D: Deserializer<'de>>(deserializer: D) -> Result<ObjectM
         #[serde(rename = "kcp.io/cluster")]
         cluster: Option<String>,
     }
-    let needed = Needed::deserialize(deserializer)?;
-    let cluster = needed.annotations.cluster;
-    Ok(ObjectMeta {
-        name: needed.name,
-        namespace: needed.namespace,
-        uid: needed.uid,
-        resource_version: needed.resource_version,
-        generation: needed.generation,
-        creation_timestamp: needed
-            .creation_timestamp
-            .map(k8s_openapi::apimachinery::pkg::apis::meta::v1::Time),
-        annotations: cluster.map(|name| BTreeMap::from([(CLUSTER.to_owned(), name)])),
-        ..ObjectMeta::default()
+    let told = Told::deserialize(deserializer)?;
+    let cluster = told.annotations.cluster;
+    Ok(Needed {
+        meta: ObjectMeta {
+            name: told.name,
+            namespace: told.namespace,
+            uid: told.uid,
+            resource_version: told.resource_version,
+            generation: told.generation,
+            creation_timestamp: told
+                .creation_timestamp
+                .map(k8s_openapi::apimachinery::pkg::apis::meta::v1::Time),
+            annotations: cluster.map(|name| BTreeMap::from([(CLUSTER.to_owned(), name)])),
+            ..ObjectMeta::default()
+        },
+        labels: told.labels,
     })
 }
 

@@ -20,7 +20,7 @@ use super::{
     mark::{Mark, Taken},
     watch::{self, Requests},
 };
-use crate::engine::Input;
+use crate::{engine::Input, kinds::Kind};
 
 /// Follows one `APIExportEndpointSlice`.
 pub(crate) struct Follower {
@@ -146,7 +146,8 @@ impl Follower {
         tracing::info!(endpoint = %url, "new endpoint");
         let token = CancellationToken::new();
         let (inputs, lists) = (self.inputs.clone(), self.lists.clone());
-        let requests = Requests::new(url.clone(), &self.clients, inputs, lists);
+        let kind = Arc::new(Kind::request());
+        let requests = Requests::new(url.clone(), kind, &self.clients, inputs, lists);
         self.tasks
             .spawn(watch::watch(requests, client, token.clone()));
         self.watches.insert(url, token);

@@ -5,7 +5,7 @@ use serde::Deserialize;
 use serde_json::json;
 
 use super::{
-    client::{CallError, Clients, object_path},
+    client::{CallError, Clients},
     explain::explain,
 };
 use crate::metrics::{Metrics, WriteLabel};
@@ -47,12 +47,13 @@ impl Clients {
     }
 
     async fn patch(&self, write: &Write) -> Result<String, CallError> {
+        let kind = self.kind(&write.address.kind)?;
         let patch = json!([
             {"op": "test", "path": "/metadata/uid", "value": &*write.uid.0},
             {"op": "replace", "path": "/metadata/resourceVersion", "value": write.resource_version},
-            {"op": "add", "path": "/status", "value": write.status},
+            {"op": "add", "path": "/status", "value": kind.status_json(write)},
         ]);
-        let object = object_path(&write.address);
+        let object = self.object_path(&write.address)?;
         let request = http::Request::patch(format!("{object}/status?fieldManager=isc-watcher"))
             .header(http::header::CONTENT_TYPE, "application/json-patch+json")
             .body(patch.to_string().into_bytes());
@@ -72,9 +73,9 @@ impl Clients {
 
     async fn read_again(&self, write: &Write) -> WriteResult {
         match self.get(&write.address).await {
-            Ok(found) if found.uid().as_ref() != Some(&write.uid) => WriteResult::Gone,
-            Ok(found) => found
-                .observe(&write.address.endpoint, &self.catalogue())
+            Ok((_, found)) if found.uid().as_ref() != Some(&write.uid) => WriteResult::Gone,
+            Ok((kind, found)) => found
+                .observe(&write.address.endpoint, &kind, &self.catalogue())
                 .map_or(WriteResult::Retry, |observation| {
                     WriteResult::Conflict(Box::new(observation))
                 }),

@@ -17,7 +17,7 @@ use super::{
     lists::Lists,
     object::Seen,
 };
-use crate::engine::Input;
+use crate::{engine::Input, kinds::Kind};
 
 /// Objects per page of a list. A page is in memory as a whole, several times while it is read, and an
 /// object may have 256 KiB of parameters: 5,000 of those peaked at 525 MB with 500 a page, at 188 MB with
@@ -27,6 +27,7 @@ const PAGE: u32 = 64;
 /// What is done with the requests of one endpoint.
 pub(super) struct Requests {
     endpoint: Arc<str>,
+    kind: Arc<Kind>,
     inputs: mpsc::Sender<Input>,
     lists: Lists,
     services: Services,
@@ -38,7 +39,8 @@ pub(super) struct Requests {
 pub(super) async fn watch(requests: Requests, client: Client, stop: CancellationToken) {
     let mut requests = requests;
     let endpoint = requests.endpoint.clone();
-    let api: Api<Seen> = Api::all(wildcard(client));
+    let resource = requests.kind.served().resource();
+    let api: Api<Seen> = Api::all_with(wildcard(client), &resource);
     let config = watcher::Config::default().page_size(PAGE);
     tokio::select! {
         () = stop.cancelled() => tracing::info!(%endpoint, "not watched any more"),
@@ -53,6 +55,7 @@ impl Requests {
     #[must_use]
     pub(super) fn new(
         endpoint: Arc<str>,
+        kind: Arc<Kind>,
         clients: &Clients,
         inputs: mpsc::Sender<Input>,
         lists: Lists,
@@ -61,6 +64,7 @@ impl Requests {
         let known = services.borrow_and_update().clone();
         Self {
             endpoint,
+            kind,
             inputs,
             lists,
             services,
@@ -74,7 +78,7 @@ impl Requests {
             Watched::InitDone => Some(Event::Listed(self.endpoint.clone())),
             Watched::InitApply(seen) | Watched::Apply(seen) => {
                 let name = seen.name().to_owned();
-                let observation = seen.observe(&self.endpoint, &self.known);
+                let observation = seen.observe(&self.endpoint, &self.kind, &self.known);
                 if observation.is_none() {
                     tracing::warn!(
                         name,

@@ -82,6 +82,7 @@ fn shown(uid: &Uid, version: u64, cancel: bool, status: Option<RequestStatus>) -
         uid: uid.clone(),
         address: Address {
             endpoint: url(),
+            kind: "requests.internal.services".into(),
             // Two tenants.
             cluster: (uid.0.len() % 2).to_string().into(),
             namespace: "default".into(),

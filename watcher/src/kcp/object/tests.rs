@@ -29,7 +29,7 @@ fn seen(change: impl FnOnce(&mut Value)) -> Seen {
 }
 
 fn observed(change: impl FnOnce(&mut Value)) -> Option<Observation> {
-    seen(change).observe(&"https://kcp/x".into(), &services())
+    seen(change).observe(&"https://kcp/x".into(), &Kind::request(), &services())
 }
 
 #[test]
@@ -50,7 +50,10 @@ fn a_watch_and_a_list_can_be_read_without_copies_of_the_parameters() {
     let kube::core::WatchEvent::Added(seen) = event else {
         panic!("another event")
     };
-    assert_eq!(&*seen.params(), r#"{"b": 1}"#);
+    assert_eq!(
+        seen.params(&Kind::request()).as_deref(),
+        Some(r#"{"b": 1}"#)
+    );
     let list = format!(
         r#"{{"apiVersion":"v1","kind":"List","metadata":{{"resourceVersion":"1"}},"items":[{object},{object}]}}"#
     );
@@ -67,7 +70,9 @@ fn large_parameters_are_not_kept() {
         "annotations":{"kcp.io/cluster":"c"}},"spec":{"service":"s","params":{"a":"LESS"}}}"#;
     let escaped = object.replace("LESS", "\\u003c".repeat(200_000).as_str());
     let seen: Seen = serde_json::from_str(&escaped).unwrap();
-    let seen = seen.observe(&"https://kcp/x".into(), &services()).unwrap();
+    let seen = seen
+        .observe(&"https://kcp/x".into(), &Kind::request(), &services())
+        .unwrap();
     assert_eq!(seen.params, Params::Large(200_008), "as plain JSON");
 }
 
@@ -95,7 +100,7 @@ fn a_digest_tells_parameters_apart_whatever_the_order_of_their_fields() {
             "spec":{{"service":"sign","idempotencyKey":"k","params":{params}}}}}"#
         );
         let seen: Seen = serde_json::from_str(&text).unwrap();
-        let seen = seen.observe(&"https://kcp/x".into(), &services());
+        let seen = seen.observe(&"https://kcp/x".into(), &Kind::request(), &services());
         seen.unwrap().digest.unwrap()
     };
     assert_eq!(

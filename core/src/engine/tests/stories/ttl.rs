@@ -211,6 +211,7 @@ fn a_finished_request_takes_few_bytes() {
     let text = |name: &Arc<str>| 16 + name.len().next_multiple_of(8);
     let address = Address {
         endpoint: url(),
+        kind: "requests.internal.services".into(),
         cluster: "2h1q8x0zv5k3l9ad".into(),
         namespace: "team-a-tenant".into(),
         name: "release-2026-11-24-sign-x7k2p".into(),
