@@ -46,6 +46,15 @@ pub fn binding(path: &str) -> Result<Vec<Value>> {
     documents(&folder().join(BINDING), path)
 }
 
+/// A file of a shipped kind, `deploy/kinds/<kind>/<file>`, for the provider's workspace at `path`.
+///
+/// # Errors
+/// When the file cannot be read or is not YAML.
+pub fn of_kind(kind: &str, file: &str, path: &str) -> Result<Vec<Value>> {
+    let folder = repository().join("deploy/kinds").join(kind);
+    documents(&folder.join(file), path)
+}
+
 /// Makes the objects, in order; one that is there already is left alone.
 ///
 /// # Errors

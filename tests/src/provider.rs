@@ -45,7 +45,7 @@ impl Provider {
         let path = format!("{org}:provider");
         let provider = Who::Admin.client(env, &path).await?;
         manifests::create_all(&provider, manifests::provider(&path)?).await?;
-        wait_for_identity(&provider).await?;
+        wait_for_identity(&provider, EXPORT).await?;
         let kubeconfig = dir.join("controller.kubeconfig");
         write_kubeconfig(&kubeconfig, &Who::Controller.kubeconfig(env, &path)?)?;
         Ok(Self {
@@ -126,7 +126,7 @@ async fn create_workspace(parent: &Client, name: &str, kind: &str) -> Result<Str
     .await
 }
 
-async fn wait_for_identity(provider: &Client) -> Result<()> {
+pub(crate) async fn wait_for_identity(provider: &Client, export: &str) -> Result<()> {
     let api = cluster_scoped(
         provider,
         "apis.kcp.io",
@@ -135,7 +135,7 @@ async fn wait_for_identity(provider: &Client) -> Result<()> {
         "apiexports",
     );
     wait::until("the APIExport has an identity", wait::USUAL, async || {
-        let export = api.get(EXPORT).await?;
+        let export = api.get(export).await?;
         export.data["status"]["identityHash"]
             .as_str()
             .context("none yet")?;

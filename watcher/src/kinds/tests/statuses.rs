@@ -1,6 +1,6 @@
 //! That a restarted watcher reads from a kind's status what it wrote, whatever the kind's schema left of it.
 
-use std::time::Duration;
+use std::{sync::LazyLock, time::Duration};
 
 use isc_core::{
     api::{Effective, PastAttempt, Progress},
@@ -176,20 +176,23 @@ fn schema(crd: &Value) -> &Value {
     &crd["spec"]["versions"][0]["schema"]["openAPIV3Schema"]["properties"]["status"]
 }
 
+/// The shipped examples, read once.
+static SHIPPED: LazyLock<[(Arc<Kind>, Value); 2]> =
+    LazyLock::new(|| ["myorg", "konflux"].map(shipped));
+
 proptest! {
     #[test]
     fn a_pruned_status_tells_a_restarted_watcher_all_that_it_needs(life in life(), mirror in any::<bool>()) {
-        for name in ["myorg", "konflux"] {
-            let (kind, crd) = shipped(name);
+        for (kind, crd) in &*SHIPPED {
             let behind = matches!(life.state, State::Behind { .. });
             let rendered = status::render(&life, &about(mirror && behind));
-            let json = kind.status_json(&write(&kind, rendered.clone()));
-            prop_assert_eq!(missing(&json, schema(&crd)), Vec::<String>::new());
-            let stored = pruned(&json, schema(&crd));
+            let json = kind.status_json(&write(kind, rendered.clone()));
+            prop_assert_eq!(missing(&json, schema(crd)), Vec::<String>::new());
+            let stored = pruned(&json, schema(crd));
             prop_assert!(stored.get("lost").is_none(), "nothing was pruned");
             let mut found = kind.status(Some(&raw(&stored))).unwrap();
             found.result.clone_from(&rendered.result);
-            prop_assert_eq!(&found, &rendered, "of {}", name);
+            prop_assert_eq!(&found, &rendered, "of {}", kind.id());
             let now = moment(0);
             prop_assert_eq!(status::recover(Some(&found), now), status::recover(Some(&rendered), now));
             prop_assert!(status::same_end(&found, &rendered));
