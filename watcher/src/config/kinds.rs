@@ -58,6 +58,8 @@ pub struct KindConfig {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 #[serde(try_from = "String")]
 pub enum Profile {
+    /// A type with the same spec and status as `Request` under another name; `request`.
+    Request,
     /// Konflux: `InternalRequest` of `appstudio.redhat.com/v1alpha1`; `konflux-internal-request`.
     KonfluxInternalRequest,
 }
@@ -98,9 +100,10 @@ impl TryFrom<String> for Profile {
 
     fn try_from(name: String) -> Result<Self, String> {
         match name.as_str() {
+            "request" => Ok(Self::Request),
             "konflux-internal-request" => Ok(Self::KonfluxInternalRequest),
             _ => Err(format!(
-                "there is no profile {name:?}: the only one is `konflux-internal-request`"
+                "there is no profile {name:?}: use `request` or `konflux-internal-request`"
             )),
         }
     }

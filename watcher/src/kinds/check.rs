@@ -22,6 +22,11 @@ type Broken = (&'static str, String);
 /// A kind as it is configured.
 pub(super) fn kind(config: &KindConfig) -> Result<Kind, Broken> {
     let shape = match config.profile {
+        Some(Profile::Request) => {
+            decided(&pointers(config))?;
+            decided(&others(config))?;
+            Shape::Request
+        }
         Some(Profile::KonfluxInternalRequest) => Shape::Konflux(konflux(config)?),
         None => Shape::Mapped(Box::new(mapping(config)?)),
     };
@@ -68,7 +73,10 @@ fn is_kind(name: &str) -> bool {
 }
 
 fn known<'a>(config: &KindConfig, name: &'a str) -> Option<&'a str> {
-    config.profile.map(|_profile| name)
+    let profile = config.profile;
+    profile
+        .is_some_and(|profile| profile == Profile::KonfluxInternalRequest)
+        .then_some(name)
 }
 
 fn named(
@@ -124,22 +132,39 @@ fn mapping(config: &KindConfig) -> Result<Mapping, Broken> {
     })
 }
 
+/// What a profile decides can be decided by nobody else.
+fn decided(keys: &[(&'static str, bool)]) -> Result<(), Broken> {
+    match keys.iter().find(|(_, set)| *set) {
+        Some((key, _)) => broken(key, "is decided by `profile`: leave it out"),
+        None => Ok(()),
+    }
+}
+
+fn pointers(config: &KindConfig) -> [(&'static str, bool); 9] {
+    [
+        ("params", config.params.is_some()),
+        ("requester", config.requester.is_some()),
+        ("priority", config.priority.is_some()),
+        ("cancel", config.cancel.is_some()),
+        ("timeout", config.timeout.is_some()),
+        ("queueTimeout", config.queue_timeout.is_some()),
+        ("deadline", config.deadline.is_some()),
+        ("retries", config.retries.is_some()),
+        ("ttlAfterFinished", config.ttl_after_finished.is_some()),
+    ]
+}
+
+fn others(config: &KindConfig) -> [(&'static str, bool); 3] {
+    [
+        ("service", config.service.is_some()),
+        ("idempotencyKey", config.idempotency_key.is_some()),
+        ("onConflict", config.on_conflict.is_some()),
+    ]
+}
+
 /// The profile knows where everything is.
 fn konflux(config: &KindConfig) -> Result<Konflux, Broken> {
-    let set = [
-        ("params", &config.params),
-        ("requester", &config.requester),
-        ("priority", &config.priority),
-        ("cancel", &config.cancel),
-        ("timeout", &config.timeout),
-        ("queueTimeout", &config.queue_timeout),
-        ("deadline", &config.deadline),
-        ("retries", &config.retries),
-        ("ttlAfterFinished", &config.ttl_after_finished),
-    ];
-    if let Some((key, _)) = set.into_iter().find(|(_, pointer)| pointer.is_some()) {
-        return broken(key, "is decided by `profile`: leave it out");
-    }
+    decided(&pointers(config))?;
     let service = match &config.service {
         None => PipelineService::Named(Names::default()),
         Some(ServiceConfig::Picked(pick)) => {

@@ -82,6 +82,9 @@ fn every_mistake_names_its_key() {
         ),
         ("profile: konflux".into(), "konflux-internal-request"),
         (format!("{konflux}, params: /spec/params"), "kinds[0].params` is decided by `profile`"),
+        (format!("{named}, profile: request, service: s"), "kinds[0].service` is decided by `profile`"),
+        (format!("{named}, profile: request, cancel: /spec/a"), "kinds[0].cancel` is decided"),
+        ("profile: request".into(), "kinds[0].group` is missing"),
         (format!("{konflux}, service: {{label: a}}"), "set only `map`"),
     ] {
         let error = kinds(&format!("kinds:\n- {{{entry}}}")).unwrap_err();

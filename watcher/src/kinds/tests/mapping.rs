@@ -195,3 +195,21 @@ fn an_object_without_a_spec_is_told_what_it_lacks() {
     });
     assert_eq!(read.spec.unwrap_err(), "spec must be an object");
 }
+
+#[test]
+fn a_type_that_looks_like_request_is_read_as_one() {
+    let kinds = kinds(&format!("kinds:\n- {{profile: request, {NAMED}}}")).unwrap();
+    let kind = kinds.get("jobs.a.example").unwrap();
+    let spec = json!({"service": "sign", "params": {"a": null}, "priority": "High"});
+    let (asked, params) = read(kind, &spec, &json!({})).unwrap();
+    assert_eq!(
+        (asked.service.as_str(), asked.priority),
+        ("sign", Some(Priority::High))
+    );
+    assert_eq!(params, json!({"a": null}));
+    let status = RequestStatus {
+        failed: 2,
+        ..RequestStatus::default()
+    };
+    assert_eq!(kind.status_json(&write(kind, status)), json!({"failed": 2}));
+}
