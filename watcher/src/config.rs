@@ -1,6 +1,7 @@
 //! The watcher's configuration file, with its defaults and rules.
 
 mod flow;
+mod kcp;
 #[cfg(test)]
 mod tests;
 
@@ -14,6 +15,7 @@ use isc_runtime::{amqp::AmqpConfig, config::ConfigError, services, telemetry::Lo
 use serde::Deserialize;
 
 pub use flow::{PauseConfig, TenantsConfig};
+pub use kcp::{KcpConfig, Mode, ResourceConfig};
 
 /// The keys that take effect while the watcher runs; the others do at the next start.
 pub(crate) const LIVE_KEYS: [&str; 2] = ["pause", "tenants"];
@@ -66,17 +68,6 @@ pub struct WatcherConfig {
     pub log: LogConfig,
 }
 
-/// The `kcp` section.
-#[derive(Clone, Debug, Deserialize)]
-#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
-pub struct KcpConfig {
-    /// The name of the `APIExportEndpointSlice` in the workspace that KUBECONFIG points at. kcp gives it
-    /// the export's name. Default `internal.services`.
-    pub endpoint_slice: String,
-    /// How long the requests of an endpoint that vanished from the slice are kept, seconds. Default 300.
-    pub suspect_seconds: u64,
-}
-
 /// The `grpc` section.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
@@ -102,7 +93,7 @@ pub struct StatusConfig {
     pub first_write_delay_ms: u64,
     /// The least time between two writes of one live request, milliseconds. Default 2000.
     pub min_interval_ms: u64,
-    /// Writes at once, per endpoint. Default 16: more make kcp no faster.
+    /// Writes at once, per endpoint and kind. Default 16: more make kcp no faster.
     pub parallel_writes: usize,
 }
 
@@ -134,15 +125,6 @@ fn default_lost_max() -> u32 {
 
 fn default_drain() -> u64 {
     15
-}
-
-impl Default for KcpConfig {
-    fn default() -> Self {
-        Self {
-            endpoint_slice: isc_core::api::GROUP.into(),
-            suspect_seconds: 300,
-        }
-    }
 }
 
 impl Default for GrpcConfig {
@@ -207,6 +189,7 @@ impl WatcherConfig {
         if self.window == 0 {
             return rule("`window` must be at least 1");
         }
+        self.kcp.check()?;
         self.pause.check()?;
         self.tenants.check()
     }

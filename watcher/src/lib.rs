@@ -30,8 +30,8 @@ use tokio::{net::TcpListener, sync::watch};
 use tokio_util::sync::CancellationToken;
 
 use config::WatcherConfig;
-use kcp::Clients;
 pub use kcp::KubeconfigError;
+use kcp::{Clients, Kinds};
 use metrics::Metrics;
 use parts::{Common, Parts, text};
 
@@ -91,7 +91,8 @@ async fn prepare(config: &WatcherConfig) -> Result<Prepared, WatcherError> {
     let topology = config.amqp.topology(&config.instance)?;
     config.amqp.address()?;
     let services = watch::Sender::new(Arc::new(catalogue));
-    let clients = Clients::new(kcp::base_config().await?, services.subscribe());
+    let kinds = Kinds::new(config.kcp.served());
+    let clients = Clients::new(kcp::base_config().await?, services.subscribe(), kinds);
     clients.provider().map_err(KubeconfigError::Client)?;
     Ok(Prepared {
         services,

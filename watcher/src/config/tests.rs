@@ -22,6 +22,7 @@ fn one_key_is_enough() {
         ("isc", 30, 4)
     );
     assert_eq!(config.kcp.endpoint_slice, "internal.services");
+    assert_eq!(config.kcp.served(), [crate::kcp::Served::request()]);
 }
 
 #[test]
@@ -62,6 +63,23 @@ fn rules_name_their_key() {
             "pause.services",
         ),
         ("{servicesDir: s, pause: {everything: true}}", "everything"),
+        ("{servicesDir: s, kcp: {mode: kpc}}", "mode"),
+        (
+            "{servicesDir: s, kcp: {namespaces: [Team]}}",
+            "kcp.namespaces",
+        ),
+        (
+            "{servicesDir: s, kcp: {mode: static, namespaces: [team]}}",
+            "kcp.namespaces",
+        ),
+        (
+            "{servicesDir: s, kcp: {resources: [{group: a.b, version: v1, plural: 'as/b', kind: A}]}}",
+            "kcp.resources",
+        ),
+        (
+            "{servicesDir: s, kcp: {resources: [{group: a.b, version: v1, plural: as}]}}",
+            "kind",
+        ),
     ] {
         let error = read(yaml).unwrap_err().to_string();
         assert!(error.contains(key), "{yaml}: {error}");

@@ -9,7 +9,7 @@ use serde::de::IgnoredAny;
 use serde_json::json;
 
 use super::{
-    client::{CallError, Clients, object_path},
+    client::{CallError, Clients},
     explain::explain,
     object::Seen,
 };
@@ -36,30 +36,31 @@ impl Clients {
         let options = json!({
             "apiVersion": "v1", "kind": "DeleteOptions", "preconditions": {"uid": &*uid.0},
         });
-        let request = http::Request::delete(object_path(address))
-            .header(http::header::CONTENT_TYPE, "application/json")
-            .body(options.to_string().into_bytes());
-        let deleted: Result<IgnoredAny, _> = self.call(&address.endpoint, request).await;
-        let result = match deleted {
-            Ok(_) => DeleteResult::Gone,
+        let result = match self.delete_with(options.to_string(), address).await {
+            Ok(IgnoredAny) => DeleteResult::Gone,
             Err(error) if is_gone(&error) => DeleteResult::Gone,
             Err(error) => {
-                let hint = if error.code() == 403 {
-                    "; deleting finished requests needs the verb `delete` on apiexports/content \
-                     (deploy/kcp/rbac-controller.yaml)"
-                } else {
-                    ""
-                };
-                tracing::warn!(request = %address, "cannot delete a finished request: {}{hint}", explain(&error));
+                tracing::warn!(request = %address, "cannot delete a finished request: {}", explain(&error));
                 DeleteResult::Retry
             }
         };
         Event::Deleted(uid, result)
     }
 
+    async fn delete_with(
+        &self,
+        options: String,
+        address: &Address,
+    ) -> Result<IgnoredAny, CallError> {
+        let request = http::Request::delete(self.object_path(address)?)
+            .header(http::header::CONTENT_TYPE, "application/json")
+            .body(options.into_bytes());
+        self.call(&address.endpoint, request).await
+    }
+
     /// Reads a request.
     pub(super) async fn get(&self, address: &Address) -> Result<Seen, CallError> {
-        let request = http::Request::get(object_path(address)).body(vec![]);
+        let request = http::Request::get(self.object_path(address)?).body(vec![]);
         self.call(&address.endpoint, request).await
     }
 

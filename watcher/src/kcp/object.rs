@@ -6,16 +6,21 @@
 use std::{borrow::Cow, collections::BTreeMap, sync::Arc};
 
 use isc_core::{
-    api::{self, PARAMS_MAX_BYTES, RequestSpec, RequestStatus},
+    api::{PARAMS_MAX_BYTES, RequestSpec, RequestStatus},
     engine::{Digest, Observation, Params},
-    ids::{Address, Uid},
+    ids::Uid,
 };
 use isc_runtime::services::Catalogue;
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
-use kube::{Resource, core::NamespaceResourceScope};
+use kube::{
+    Resource,
+    core::{ApiResource, DynamicResourceScope},
+};
 use serde::{Deserialize, Deserializer};
 use serde_json::{Value, value::RawValue};
+
+use super::place::Place;
 
 /// The annotation with the logical cluster of an object.
 const CLUSTER: &str = "kcp.io/cluster";
@@ -41,6 +46,12 @@ impl Seen {
         self.metadata.name.as_deref().unwrap_or_default()
     }
 
+    /// The workspace that it says it lives in.
+    pub(super) fn cluster(&self) -> Option<&str> {
+        let annotations = self.metadata.annotations.as_ref()?;
+        annotations.get(CLUSTER).map(String::as_str)
+    }
+
     /// Its identity.
     pub(super) fn uid(&self) -> Option<Uid> {
         let uid = self.metadata.uid.as_deref();
@@ -59,16 +70,12 @@ impl Seen {
     }
 
     /// What the engine needs of it; none when it lacks what every served object has.
-    pub(super) fn observe(self, endpoint: &Arc<str>, services: &Catalogue) -> Option<Observation> {
+    pub(super) fn observe(self, place: &Place, services: &Catalogue) -> Option<Observation> {
         let (spec, params) = parts(self.spec.as_deref());
         let (status, uid) = (self.status(), self.uid()?);
+        let (namespace, name) = (self.metadata.namespace.as_deref()?, self.name());
+        let address = place.address(self.cluster(), namespace, name)?;
         let metadata = self.metadata;
-        let address = Address {
-            endpoint: endpoint.clone(),
-            cluster: metadata.annotations?.get(CLUSTER)?.as_str().into(),
-            namespace: metadata.namespace?.into(),
-            name: metadata.name?.into(),
-        };
         let text = text(params.as_deref());
         let ended = status.as_ref().is_some_and(|s| s.completion_time.is_some());
         let facts = Facts::of(spec.as_ref().ok(), text, services, ended);
@@ -88,23 +95,23 @@ impl Seen {
 }
 
 impl Resource for Seen {
-    type DynamicType = ();
-    type Scope = NamespaceResourceScope;
+    type DynamicType = ApiResource;
+    type Scope = DynamicResourceScope;
 
-    fn kind((): &()) -> Cow<'_, str> {
-        api::KIND.into()
+    fn kind(of: &ApiResource) -> Cow<'_, str> {
+        of.kind.as_str().into()
     }
 
-    fn group((): &()) -> Cow<'_, str> {
-        api::GROUP.into()
+    fn group(of: &ApiResource) -> Cow<'_, str> {
+        of.group.as_str().into()
     }
 
-    fn version((): &()) -> Cow<'_, str> {
-        api::VERSION.into()
+    fn version(of: &ApiResource) -> Cow<'_, str> {
+        of.version.as_str().into()
     }
 
-    fn plural((): &()) -> Cow<'_, str> {
-        api::PLURAL.into()
+    fn plural(of: &ApiResource) -> Cow<'_, str> {
+        of.plural.as_str().into()
     }
 
     fn meta(&self) -> &ObjectMeta {

@@ -1,11 +1,13 @@
 //! Status writes: the whole status, on the version that the engine knows, of that very object.
 
+use std::sync::PoisonError;
+
 use isc_core::engine::{Event, Write, WriteResult};
 use serde::Deserialize;
 use serde_json::json;
 
 use super::{
-    client::{CallError, Clients, object_path},
+    client::{CallError, Clients},
     explain::explain,
 };
 use crate::metrics::{Metrics, WriteLabel};
@@ -33,6 +35,10 @@ impl Clients {
             Err(error) => match error.code() {
                 409 => ("conflict", self.read_again(write).await),
                 422 => ("refused", self.refused(write, &error).await),
+                403 => {
+                    self.forbidden(&error);
+                    ("forbidden", WriteResult::Retry)
+                }
                 _ => {
                     tracing::debug!(request = %write.address, "status write: {}", explain(&error));
                     ("error", WriteResult::Retry)
@@ -52,12 +58,19 @@ impl Clients {
             {"op": "replace", "path": "/metadata/resourceVersion", "value": write.resource_version},
             {"op": "add", "path": "/status", "value": write.status},
         ]);
-        let object = object_path(&write.address);
+        let object = self.object_path(&write.address)?;
         let request = http::Request::patch(format!("{object}/status?fieldManager=isc-watcher"))
             .header(http::header::CONTENT_TYPE, "application/json-patch+json")
             .body(patch.to_string().into_bytes());
         let answer: Versioned = self.call(&write.address.endpoint, request).await?;
         Ok(answer.metadata.resource_version)
+    }
+
+    /// Every write is refused the same way, so it is said once a minute. A workspace that was unbound
+    /// answers like this too, until the watch has told that its requests are gone.
+    fn forbidden(&self, error: &CallError) {
+        let mut nag = self.refusals.lock().unwrap_or_else(PoisonError::into_inner);
+        nag.trouble(&explain(error));
     }
 
     /// A failed `test` means another object; anything else that it cannot be written like this.
@@ -74,7 +87,7 @@ impl Clients {
         match self.get(&write.address).await {
             Ok(found) if found.uid().as_ref() != Some(&write.uid) => WriteResult::Gone,
             Ok(found) => found
-                .observe(&write.address.endpoint, &self.catalogue())
+                .observe(&self.place(&write.address), &self.catalogue())
                 .map_or(WriteResult::Retry, |observation| {
                     WriteResult::Conflict(Box::new(observation))
                 }),

@@ -13,6 +13,17 @@ fn services() -> Catalogue {
     Catalogue::load(dir.path()).unwrap()
 }
 
+fn place() -> Place {
+    let source = isc_core::ids::Source {
+        endpoint: "https://kcp/x".into(),
+        kind: "requests.internal.services".into(),
+    };
+    Place {
+        source,
+        reach: crate::kcp::place::Reach::Workspaces,
+    }
+}
+
 fn seen(change: impl FnOnce(&mut Value)) -> Seen {
     let mut value = json!({
         "apiVersion": "internal.services/v1alpha1", "kind": "Request",
@@ -29,7 +40,7 @@ fn seen(change: impl FnOnce(&mut Value)) -> Seen {
 }
 
 fn observed(change: impl FnOnce(&mut Value)) -> Option<Observation> {
-    seen(change).observe(&"https://kcp/x".into(), &services())
+    seen(change).observe(&place(), &services())
 }
 
 #[test]
@@ -67,7 +78,7 @@ fn large_parameters_are_not_kept() {
         "annotations":{"kcp.io/cluster":"c"}},"spec":{"service":"s","params":{"a":"LESS"}}}"#;
     let escaped = object.replace("LESS", "\\u003c".repeat(200_000).as_str());
     let seen: Seen = serde_json::from_str(&escaped).unwrap();
-    let seen = seen.observe(&"https://kcp/x".into(), &services()).unwrap();
+    let seen = seen.observe(&place(), &services()).unwrap();
     assert_eq!(seen.params, Params::Large(200_008), "as plain JSON");
 }
 
@@ -95,7 +106,7 @@ fn a_digest_tells_parameters_apart_whatever_the_order_of_their_fields() {
             "spec":{{"service":"sign","idempotencyKey":"k","params":{params}}}}}"#
         );
         let seen: Seen = serde_json::from_str(&text).unwrap();
-        let seen = seen.observe(&"https://kcp/x".into(), &services());
+        let seen = seen.observe(&place(), &services());
         seen.unwrap().digest.unwrap()
     };
     assert_eq!(
