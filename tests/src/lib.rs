@@ -5,6 +5,7 @@
 
 pub mod chaos;
 pub mod environment;
+pub mod exports;
 pub mod identity;
 pub mod isc;
 pub mod kind;
@@ -14,6 +15,7 @@ pub mod metrics;
 pub mod net;
 pub mod process;
 pub mod provider;
+pub mod rights;
 pub mod scene;
 pub mod servers;
 pub mod team;

@@ -55,6 +55,14 @@ pub fn of_kind(kind: &str, file: &str, path: &str) -> Result<Vec<Value>> {
     documents(&folder.join(file), path)
 }
 
+/// A shipped file below `deploy`, such as `crd/requests.yaml`.
+///
+/// # Errors
+/// When it cannot be read or is not YAML.
+pub fn shipped(file: &str) -> Result<Vec<Value>> {
+    documents(&repository().join("deploy").join(file), PLACEHOLDER)
+}
+
 /// Makes the objects, in order; one that is there already is left alone.
 ///
 /// # Errors

@@ -2,7 +2,7 @@
 //!
 //! It runs no job and holds no secret of any internal service. Decisions are made in `isc_core::engine`;
 //! this crate is the shell around it: `kcp` (objects), `kinds` (what
-//! objects say), `tickets` and `dead` (broker), `grpc` (workers),
+//! they say), `tickets` and `dead` (broker), `grpc` (workers),
 //! `engine` (the task that feeds the engine and carries out its effects), `reload` (what may run and wait,
 //! as files say it), and `parts`, which starts and ends them all.
 
@@ -94,7 +94,7 @@ async fn prepare(config: &WatcherConfig) -> Result<Prepared, WatcherError> {
     let topology = config.amqp.topology(&config.instance)?;
     config.amqp.address()?;
     let services = watch::Sender::new(Arc::new(catalogue));
-    let kinds = Arc::new(Kinds::new(&config.kinds)?);
+    let kinds = Kinds::new(&config.kinds)?;
     let clients = Clients::new(kcp::base_config().await?, services.subscribe(), kinds);
     clients.provider().map_err(KubeconfigError::Client)?;
     Ok(Prepared {

@@ -1,6 +1,7 @@
 //! The watcher's metrics. Label sets are closed; gauges come from the engine's state.
 
 mod labels;
+mod sources;
 
 use std::{
     sync::{Mutex, PoisonError},
@@ -18,6 +19,8 @@ use prometheus_client::{
 
 use labels::{PhaseLabel, ReasonLabel, SlotLabel};
 pub(crate) use labels::{ResultLabel, WriteLabel};
+use sources::SourceMetrics;
+pub(crate) use sources::SourceState;
 
 /// Bucket bounds for everything that is measured in seconds: 5 ms to about 1.5 hours.
 const SECONDS: [f64; 17] = [
@@ -36,6 +39,8 @@ pub(crate) struct Metrics {
     pub(crate) broker_connected: Gauge,
     /// The broker takes no messages (1).
     pub(crate) broker_blocked: Gauge,
+    /// What is known of each source.
+    pub(crate) sources: SourceMetrics,
     reloads: Family<ResultLabel, Counter>,
     dead_letters: Family<ReasonLabel, Counter>,
     events: Family<ResultLabel, Counter>,
@@ -65,6 +70,7 @@ impl Metrics {
             tickets: Family::default(),
             broker_connected: Gauge::default(),
             broker_blocked: Gauge::default(),
+            sources: SourceMetrics::default(),
             reloads: Family::default(),
             dead_letters: Family::default(),
             events: Family::default(),
@@ -89,6 +95,7 @@ impl Metrics {
     fn register(&self, root: &mut Registry) {
         let r = root.sub_registry_with_prefix("isc");
         self.register_counters(r);
+        self.sources.register(r);
         let gauges = [
             ("sessions", "Connected workers", &self.sessions),
             ("endpoints", "Endpoints that are watched", &self.endpoints),
@@ -226,6 +233,8 @@ impl Metrics {
             .get_or_create(&SlotLabel { state: "free" })
             .set(snapshot.free.into());
         self.endpoints.set(count(snapshot.endpoints));
+        let before = last.take().map(|last| last.sources).unwrap_or_default();
+        self.sources.requests(&snapshot.sources, &before);
         self.backlog.set(count(snapshot.backlog));
         *last = Some(snapshot);
     }

@@ -43,13 +43,7 @@ impl Clients {
             Ok(IgnoredAny) => DeleteResult::Gone,
             Err(error) if is_gone(&error) => DeleteResult::Gone,
             Err(error) => {
-                let hint = if error.code() == 403 {
-                    "; deleting finished requests needs the verb `delete` on apiexports/content \
-                     (deploy/kcp/rbac-controller.yaml)"
-                } else {
-                    ""
-                };
-                tracing::warn!(request = %address, "cannot delete a finished request: {}{hint}", explain(&error));
+                tracing::warn!(request = %address, "cannot delete a finished request: {}", explain(&error));
                 DeleteResult::Retry
             }
         };

@@ -2,12 +2,12 @@
 
 use std::{
     collections::HashMap,
-    sync::{Arc, PoisonError, RwLock},
+    sync::{Arc, Mutex, OnceLock, PoisonError, RwLock},
     time::Duration,
 };
 
 use isc_core::ids::Address;
-use isc_runtime::services::Catalogue;
+use isc_runtime::{nag::Nag, services::Catalogue};
 use kube::{
     Client, Config,
     client::Body,
@@ -16,8 +16,15 @@ use kube::{
 use serde::de::DeserializeOwned;
 use tokio::sync::watch;
 
-use super::explain::explain;
-use crate::kinds::{Kind, Kinds};
+use super::{
+    explain::explain,
+    paths::Paths,
+    place::{self, Place, Reach},
+};
+use crate::{
+    config::Mode,
+    kinds::{Kind, Kinds},
+};
 
 /// A call to the API server may take so long.
 pub(super) const CALL_TIMEOUT: Duration = Duration::from_secs(30);
@@ -32,8 +39,20 @@ pub(crate) type Services = watch::Receiver<Arc<Catalogue>>;
 pub(crate) struct Clients {
     base: Config,
     services: Services,
-    kinds: Arc<Kinds>,
-    endpoints: Arc<RwLock<HashMap<Arc<str>, Client>>>,
+    kinds: Kinds,
+    paths: Paths,
+    mode: Arc<OnceLock<Mode>>,
+    /// Status writes that are forbidden.
+    pub(super) refusals: Arc<Mutex<Nag>>,
+    endpoints: Arc<RwLock<HashMap<String, Client>>>,
+}
+
+/// Where the Leases of this watcher are.
+#[derive(Clone)]
+pub(crate) struct Home {
+    /// Of the provider workspace, or of the plain cluster.
+    pub(super) client: Client,
+    pub(super) namespace: String,
 }
 
 /// Why a call gave nothing.
@@ -53,7 +72,7 @@ pub enum KubeconfigError {
     /// The variable is not set.
     #[error(
         "KUBECONFIG is not set: point it at a kubeconfig whose server is the provider workspace, \
-         as in https://kcp.example.com/clusters/root:org:provider"
+         as in https://kcp.example.com/clusters/root:org:provider (or a virtual workspace, or a plain cluster)"
     )]
     NotSet,
     /// The file cannot be used.
@@ -99,11 +118,14 @@ impl Clients {
     /// Clients with the credentials of that configuration. What they read of requests of these kinds is
     /// seen in the light of these services.
     #[must_use]
-    pub(crate) fn new(base: Config, services: Services, kinds: Arc<Kinds>) -> Self {
+    pub(crate) fn new(base: Config, services: Services, kinds: Kinds) -> Self {
         Self {
             base,
             services,
             kinds,
+            paths: Paths::new(),
+            mode: Arc::default(),
+            refusals: Arc::new(Mutex::new(Nag::new("the right to write statuses"))),
             endpoints: Arc::default(),
         }
     }
@@ -116,11 +138,46 @@ impl Clients {
         Client::try_from(self.base.clone())
     }
 
+    /// What KUBECONFIG points at.
+    pub(super) fn url(&self) -> String {
+        self.base.cluster_url.to_string()
+    }
+
+    /// How requests are reached, said once, before the first of them is known.
+    pub(super) fn reaches(&self, mode: Mode) {
+        // A second word would be the same.
+        let _same = self.mode.set(mode);
+    }
+
+    /// What requests are reached through.
+    pub(super) fn reach(&self) -> Reach {
+        match self.mode.get() {
+            Some(Mode::Kubernetes) => Reach::Plain,
+            Some(Mode::Kcp | Mode::Static) | None => Reach::Workspaces,
+        }
+    }
+
+    /// Where Leases can be kept; nowhere in a virtual workspace, nor while it is not known what there is.
+    ///
+    /// # Errors
+    /// When the credentials cannot be used.
+    pub(crate) fn home(&self) -> Result<Option<Home>, kube::Error> {
+        let namespace = match self.mode.get() {
+            Some(Mode::Kcp) => "default".to_owned(),
+            // The watcher's own, not one of those that it serves: who may write there can leave marks.
+            Some(Mode::Kubernetes) => self.base.default_namespace.clone(),
+            Some(Mode::Static) | None => return Ok(None),
+        };
+        let client = self.provider()?;
+        Ok(Some(Home { client, namespace }))
+    }
+
     /// The client of an endpoint; made when it is asked for the first time.
     ///
     /// # Errors
     /// When the endpoint is not a URL, or the credentials cannot be used.
-    pub(crate) fn endpoint(&self, url: &Arc<str>) -> Result<Client, kube::Error> {
+    pub(crate) fn endpoint(&self, endpoint: &str) -> Result<Client, kube::Error> {
+        let (url, _) = place::parts(endpoint);
         if let Some(client) = self
             .endpoints
             .read()
@@ -138,7 +195,42 @@ impl Clients {
             .endpoints
             .write()
             .unwrap_or_else(PoisonError::into_inner);
-        Ok(endpoints.entry(url.clone()).or_insert(client).clone())
+        Ok(endpoints.entry(url.to_owned()).or_insert(client).clone())
+    }
+
+    /// The kinds that are served.
+    pub(crate) fn kinds(&self) -> &Kinds {
+        &self.kinds
+    }
+
+    /// The kind of that id.
+    pub(super) fn kind(&self, id: &Arc<str>) -> Result<&Arc<Kind>, CallError> {
+        let kind = self.kinds.get(id);
+        kind.ok_or_else(|| CallError::NoKind(id.clone()))
+    }
+
+    /// The paths of workspaces.
+    pub(crate) fn paths(&self) -> &Paths {
+        &self.paths
+    }
+
+    /// Where a request is seen.
+    pub(super) fn place(&self, address: &Address) -> Place {
+        Place {
+            source: address.source(),
+            reach: self.reach(),
+        }
+    }
+
+    /// The path of a request's object below its endpoint. All its parts are DNS names.
+    pub(super) fn object_path(&self, address: &Address) -> Result<String, CallError> {
+        let kind = self.kind(&address.kind)?.served();
+        let (prefix, version) = (self.reach().prefix(&address.cluster), kind.api_version());
+        let (namespace, plural) = (&address.namespace, &kind.plural);
+        let name = &address.name;
+        Ok(format!(
+            "{prefix}/apis/{version}/namespaces/{namespace}/{plural}/{name}"
+        ))
     }
 
     /// The services as they change.
@@ -151,36 +243,10 @@ impl Clients {
         self.services.borrow().clone()
     }
 
-    /// The kinds that are served.
-    pub(crate) fn kinds(&self) -> &Arc<Kinds> {
-        &self.kinds
-    }
-
-    /// The kind of that id.
-    pub(super) fn kind(&self, id: &Arc<str>) -> Result<&Arc<Kind>, CallError> {
-        let kind = self.kinds.get(id);
-        kind.ok_or_else(|| CallError::NoKind(id.clone()))
-    }
-
-    /// The path of a request's object below its endpoint. All its parts are DNS names.
-    pub(super) fn object_path(&self, address: &Address) -> Result<String, CallError> {
-        let kind = self.kind(&address.kind)?.served();
-        let (version, plural) = (kind.api_version(), &kind.plural);
-        let Address {
-            cluster,
-            namespace,
-            name,
-            ..
-        } = address;
-        Ok(format!(
-            "/clusters/{cluster}/apis/{version}/namespaces/{namespace}/{plural}/{name}"
-        ))
-    }
-
     /// One call to an endpoint.
     pub(super) async fn call<T: DeserializeOwned>(
         &self,
-        endpoint: &Arc<str>,
+        endpoint: &str,
         request: http::Result<http::Request<Vec<u8>>>,
     ) -> Result<T, CallError> {
         let request = request.map_err(kube::Error::HttpError)?;

@@ -203,7 +203,9 @@ impl Announcer {
             tracing::info!(
                 %cluster,
                 "this workspace gets no Events, which is fine; to get them, accept the permission claim \
-                 `events` in its APIBinding (deploy/kcp/apibinding.yaml). Said once, for all workspaces: {text}"
+                 `events` in its APIBinding (deploy/kcp/apibinding.yaml), and let the watcher's user `create` \
+                 apiexports/content in the provider workspace (deploy/kcp/rbac-controller.yaml). Said once, for \
+                 all workspaces: {text}"
             );
         }
     }
@@ -226,8 +228,8 @@ impl Clients {
     async fn create_event(&self, event: Event, place: &Place) -> Result<IgnoredAny, CallError> {
         let (endpoint, cluster) = place;
         let namespace = event.metadata.namespace.as_deref().unwrap_or_default();
-        let path =
-            format!("/clusters/{cluster}/apis/events.k8s.io/v1/namespaces/{namespace}/events");
+        let prefix = self.reach().prefix(cluster);
+        let path = format!("{prefix}/apis/events.k8s.io/v1/namespaces/{namespace}/events");
         let body = serde_json::to_vec(&event).map_err(kube::Error::SerdeError)?;
         let request = http::Request::post(path)
             .header(http::header::CONTENT_TYPE, "application/json")

@@ -8,7 +8,7 @@ use std::{borrow::Cow, collections::BTreeMap, sync::Arc};
 use isc_core::{
     api::{PARAMS_MAX_BYTES, RequestSpec, RequestStatus},
     engine::{Digest, Observation, Params},
-    ids::{Address, Uid},
+    ids::Uid,
 };
 use isc_runtime::services::Catalogue;
 use jiff::Timestamp;
@@ -20,6 +20,7 @@ use kube::{
 use serde::{Deserialize, Deserializer};
 use serde_json::{Value, value::RawValue};
 
+use super::place::Place;
 use crate::kinds::{Kind, Parts, Read};
 
 /// The annotation with the logical cluster of an object.
@@ -54,6 +55,12 @@ impl Seen {
         self.metadata.meta.name.as_deref().unwrap_or_default()
     }
 
+    /// The workspace that it says it lives in.
+    pub(super) fn cluster(&self) -> Option<&str> {
+        let annotations = self.metadata.meta.annotations.as_ref()?;
+        annotations.get(CLUSTER).map(String::as_str)
+    }
+
     /// Its identity.
     pub(super) fn uid(&self) -> Option<Uid> {
         let uid = self.metadata.meta.uid.as_deref();
@@ -73,7 +80,7 @@ impl Seen {
     /// What the engine needs of it; none when it lacks what every served object has.
     pub(super) fn observe(
         self,
-        endpoint: &Arc<str>,
+        place: &Place,
         kind: &Kind,
         services: &Catalogue,
     ) -> Option<Observation> {
@@ -88,14 +95,9 @@ impl Seen {
         let mut facts = Facts::of(spec.as_ref().ok(), &params, services, ended);
         facts.digest = facts.digest.filter(|_| compares_params);
         let uid = self.uid()?;
+        let namespace = self.metadata.meta.namespace.as_deref()?;
+        let address = place.address(self.cluster(), namespace, self.name())?;
         let metadata = self.metadata.meta;
-        let address = Address {
-            endpoint: endpoint.clone(),
-            kind: kind.id().clone(),
-            cluster: metadata.annotations?.get(CLUSTER)?.as_str().into(),
-            namespace: metadata.namespace?.into(),
-            name: metadata.name?.into(),
-        };
         if let Some(ignored) = ignored.filter(|_| status.is_none()) {
             tracing::info!(request = %address, "{ignored}");
         }

@@ -59,3 +59,14 @@ impl Served {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_kind_is_known_by_its_resource_and_group() {
+        let request = Served::request();
+        assert_eq!(&*request.id(), "requests.internal.services");
+    }
+}

@@ -1,5 +1,7 @@
 //! Status writes: the whole status, on the version that the engine knows, of that very object.
 
+use std::sync::PoisonError;
+
 use isc_core::engine::{Event, Write, WriteResult};
 use serde::Deserialize;
 use serde_json::json;
@@ -33,6 +35,10 @@ impl Clients {
             Err(error) => match error.code() {
                 409 => ("conflict", self.read_again(write).await),
                 422 => ("refused", self.refused(write, &error).await),
+                403 => {
+                    self.forbidden(&error);
+                    ("forbidden", WriteResult::Retry)
+                }
                 _ => {
                     tracing::debug!(request = %write.address, "status write: {}", explain(&error));
                     ("error", WriteResult::Retry)
@@ -61,6 +67,13 @@ impl Clients {
         Ok(answer.metadata.resource_version)
     }
 
+    /// Every write is refused the same way, so it is said once a minute. A workspace that was unbound
+    /// answers like this too, until the watch has told that its requests are gone.
+    fn forbidden(&self, error: &CallError) {
+        let mut nag = self.refusals.lock().unwrap_or_else(PoisonError::into_inner);
+        nag.trouble(&explain(error));
+    }
+
     /// A failed `test` means another object; anything else that it cannot be written like this.
     async fn refused(&self, write: &Write, error: &CallError) -> WriteResult {
         let found = self.read_again(write).await;
@@ -75,7 +88,7 @@ impl Clients {
         match self.get(&write.address).await {
             Ok((_, found)) if found.uid().as_ref() != Some(&write.uid) => WriteResult::Gone,
             Ok((kind, found)) => found
-                .observe(&write.address.endpoint, &kind, &self.catalogue())
+                .observe(&self.place(&write.address), &kind, &self.catalogue())
                 .map_or(WriteResult::Retry, |observation| {
                     WriteResult::Conflict(Box::new(observation))
                 }),

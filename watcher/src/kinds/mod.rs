@@ -30,11 +30,9 @@ use konflux::Konflux;
 use mapping::Mapping;
 use state::Told;
 
-/// All kinds, by resource and group.
+/// All kinds, by resource and group. Cheap to clone.
 #[derive(Clone, Debug)]
-pub(crate) struct Kinds {
-    kinds: BTreeMap<Arc<str>, Arc<Kind>>,
-}
+pub(crate) struct Kinds(Arc<BTreeMap<Arc<str>, Arc<Kind>>>);
 
 /// One kind.
 #[derive(Clone, Debug)]
@@ -96,37 +94,42 @@ impl Kinds {
     /// # Errors
     /// The first mistake, with its key and the remedy.
     pub(crate) fn new(configured: &[KindConfig]) -> Result<Self, ConfigError> {
-        let mut kinds = Self {
-            kinds: BTreeMap::new(),
-        };
-        kinds.add(Kind::request());
+        let mut kinds = BTreeMap::new();
+        let mut add = |kind: Kind| kinds.insert(kind.id.clone(), Arc::new(kind)).is_some();
+        add(Kind::request());
         for (index, config) in configured.iter().enumerate() {
             let broken = |(key, why): (&str, String)| {
                 let dot = if key.is_empty() { "" } else { "." };
                 ConfigError::Rule(format!("`kinds[{index}]{dot}{key}` {why}"))
             };
             let kind = check::kind(config).map_err(broken)?;
-            if kinds.get(&kind.id).is_some() {
-                let why = format!("is a second entry for {}: remove one of them", kind.id);
+            let id = kind.id.clone();
+            if add(kind) {
+                let why = format!("is a second entry for {id}: remove one of them");
                 return Err(broken(("", why)));
             }
-            kinds.add(kind);
         }
-        Ok(kinds)
+        Ok(Self(Arc::new(kinds)))
     }
 
-    fn add(&mut self, kind: Kind) {
-        self.kinds.insert(kind.id.clone(), Arc::new(kind));
+    /// Kinds that look like `Request`.
+    #[cfg(test)]
+    pub(crate) fn like_request(served: impl IntoIterator<Item = Served>) -> Self {
+        let kinds = served.into_iter().map(|served| {
+            let kind = Kind::new(served, Shape::Request);
+            (kind.id.clone(), Arc::new(kind))
+        });
+        Self(Arc::new(kinds.collect()))
     }
 
     /// The kind of that resource and group, as in an address.
     pub(crate) fn get(&self, id: &str) -> Option<&Arc<Kind>> {
-        self.kinds.get(id)
+        self.0.get(id)
     }
 
     /// All of them.
     pub(crate) fn iter(&self) -> impl Iterator<Item = &Arc<Kind>> {
-        self.kinds.values()
+        self.0.values()
     }
 }
 

@@ -13,6 +13,17 @@ fn services() -> Catalogue {
     Catalogue::load(dir.path()).unwrap()
 }
 
+fn place() -> Place {
+    let source = isc_core::ids::Source {
+        endpoint: "https://kcp/x".into(),
+        kind: "requests.internal.services".into(),
+    };
+    Place {
+        source,
+        reach: crate::kcp::place::Reach::Workspaces,
+    }
+}
+
 fn seen(change: impl FnOnce(&mut Value)) -> Seen {
     let mut value = json!({
         "apiVersion": "internal.services/v1alpha1", "kind": "Request",
@@ -29,7 +40,7 @@ fn seen(change: impl FnOnce(&mut Value)) -> Seen {
 }
 
 fn observed(change: impl FnOnce(&mut Value)) -> Option<Observation> {
-    seen(change).observe(&"https://kcp/x".into(), &Kind::request(), &services())
+    seen(change).observe(&place(), &Kind::request(), &services())
 }
 
 #[test]
@@ -71,7 +82,7 @@ fn large_parameters_are_not_kept() {
     let escaped = object.replace("LESS", "\\u003c".repeat(200_000).as_str());
     let seen: Seen = serde_json::from_str(&escaped).unwrap();
     let seen = seen
-        .observe(&"https://kcp/x".into(), &Kind::request(), &services())
+        .observe(&place(), &Kind::request(), &services())
         .unwrap();
     assert_eq!(seen.params, Params::Large(200_008), "as plain JSON");
 }
@@ -100,7 +111,7 @@ fn a_digest_tells_parameters_apart_whatever_the_order_of_their_fields() {
             "spec":{{"service":"sign","idempotencyKey":"k","params":{params}}}}}"#
         );
         let seen: Seen = serde_json::from_str(&text).unwrap();
-        let seen = seen.observe(&"https://kcp/x".into(), &Kind::request(), &services());
+        let seen = seen.observe(&place(), &Kind::request(), &services());
         seen.unwrap().digest.unwrap()
     };
     assert_eq!(
