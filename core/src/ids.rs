@@ -11,12 +11,23 @@ pub struct Uid(pub Arc<str>);
 pub struct Address {
     /// The virtual workspace (shard) that the object was seen through.
     pub endpoint: Arc<str>,
+    /// The kind, as its resource and group: `requests.internal.services`.
+    pub kind: Arc<str>,
     /// The logical cluster (workspace).
     pub cluster: Arc<str>,
     /// The namespace.
     pub namespace: Arc<str>,
     /// The object's name.
     pub name: Arc<str>,
+}
+
+/// Where requests are listed and watched: one kind at one endpoint. Each has lists and troubles of its own.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Source {
+    /// As in [`Address::endpoint`].
+    pub endpoint: Arc<str>,
+    /// As in [`Address::kind`].
+    pub kind: Arc<str>,
 }
 
 /// One attempt of one request.
@@ -61,6 +72,30 @@ impl Uid {
 impl fmt::Display for Uid {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0)
+    }
+}
+
+impl Address {
+    /// The list that has it.
+    #[must_use]
+    pub fn source(&self) -> Source {
+        Source {
+            endpoint: self.endpoint.clone(),
+            kind: self.kind.clone(),
+        }
+    }
+
+    /// Whether that list has it.
+    #[must_use]
+    pub fn is_at(&self, source: &Source) -> bool {
+        self.endpoint == source.endpoint && self.kind == source.kind
+    }
+}
+
+impl fmt::Display for Source {
+    /// `kind at endpoint`, as in logs.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} at {}", self.kind, self.endpoint)
     }
 }
 

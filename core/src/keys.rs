@@ -19,13 +19,17 @@ pub use types::{Ending, Member, Standing, Verdict};
 
 use group::{Group, Place, Seat, Turn};
 
-/// The same work: within a workspace, a namespace and a service.
+/// The same work: within a workspace, a namespace, a kind and a service. What has another kind is listed on
+/// its own, so its key could not be decided with the others: a list of one kind that comes late would show
+/// that another one ran already.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Key {
     /// The logical cluster (workspace).
     pub cluster: Arc<str>,
     /// The namespace.
     pub namespace: Arc<str>,
+    /// The kind.
+    pub kind: Arc<str>,
     /// The service.
     pub service: Arc<str>,
     /// The caller's own word.

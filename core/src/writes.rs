@@ -9,11 +9,10 @@ mod tests;
 
 use std::{
     collections::{BTreeMap, HashMap},
-    sync::Arc,
     time::Duration,
 };
 
-use crate::ids::Uid;
+use crate::ids::{Source, Uid};
 use lane::Lane;
 
 /// The first delay after a write that did not work, doubled up to [`RETRY_MAX`].
@@ -29,7 +28,7 @@ pub struct Pace {
     pub first_delay: Duration,
     /// The least time between two writes of one live request.
     pub min_interval: Duration,
-    /// Writes at once, per endpoint.
+    /// Writes at once, per endpoint and kind.
     pub parallel: usize,
 }
 
@@ -47,13 +46,13 @@ pub enum Urgency {
 pub struct Writes {
     pace: Pace,
     requests: HashMap<Uid, Dirty>,
-    lanes: BTreeMap<Arc<str>, Lane>,
+    lanes: BTreeMap<Source, Lane>,
 }
 
 /// A request that is dirty, being written, or was lately.
 #[derive(Debug)]
 struct Dirty {
-    endpoint: Arc<str>,
+    source: Source,
     wanted: Option<(Urgency, Duration)>,
     in_flight: Option<Flight>,
     /// When the last write ended well.
@@ -65,7 +64,7 @@ struct Dirty {
 #[derive(Debug)]
 struct Flight {
     urgency: Urgency,
-    endpoint: Arc<str>,
+    source: Source,
     /// The request was forgotten meanwhile.
     forgotten: bool,
 }
@@ -84,12 +83,12 @@ impl Writes {
     }
 
     /// A request's state changed.
-    pub fn want(&mut self, uid: &Uid, endpoint: &Arc<str>, urgency: Urgency, now: Duration) {
+    pub fn want(&mut self, uid: &Uid, source: &Source, urgency: Urgency, now: Duration) {
         let pace = self.pace;
         let entry = self
             .requests
             .entry(uid.clone())
-            .or_insert_with(|| Dirty::new(endpoint));
+            .or_insert_with(|| Dirty::new(source));
         let due = match urgency {
             Urgency::Now => now,
             Urgency::Live => {
@@ -113,7 +112,7 @@ impl Writes {
         let Some(entry) = self.requests.get_mut(uid) else {
             return;
         };
-        let lane = self.lanes.entry(entry.endpoint.clone()).or_default();
+        let lane = self.lanes.entry(entry.source.clone()).or_default();
         if let Some((urgency, due)) = std::mem::replace(&mut entry.wanted, wanted) {
             lane.due.remove(&(urgency, due, uid.clone()));
         }
@@ -122,42 +121,42 @@ impl Writes {
         }
     }
 
-    /// The request lives at another endpoint now.
-    pub fn moved(&mut self, uid: &Uid, endpoint: &Arc<str>) {
+    /// The request lives at another source now.
+    pub fn moved(&mut self, uid: &Uid, source: &Source) {
         let Some(wanted) = self.requests.get(uid).map(|entry| entry.wanted) else {
             return;
         };
         self.line_up(uid, None);
         if let Some(entry) = self.requests.get_mut(uid) {
-            entry.endpoint = endpoint.clone();
+            entry.source = source.clone();
         }
         self.line_up(uid, wanted);
     }
 
-    /// Takes the next write that may start now. `stopped` says which endpoints take none. Each is to be
+    /// Takes the next write that may start now. `stopped` says which sources take none. Each is to be
     /// followed by one [`Self::done`] or [`Self::failed`].
     pub fn start(
         &mut self,
         now: Duration,
-        stopped: impl Fn(&str) -> bool,
+        stopped: impl Fn(&Source) -> bool,
     ) -> Option<(Uid, Urgency)> {
         let parallel = self.pace.parallel;
-        let open = self.lanes.iter().filter(|(url, _)| !stopped(url));
+        let open = self.lanes.iter().filter(|(source, _)| !stopped(source));
         let next = open
             .filter_map(|(_, lane)| lane.startable(now, parallel))
             .min()?;
         let (urgency, _, uid) = next.clone();
         self.line_up(&uid, None);
         let entry = self.requests.get_mut(&uid).expect("what is due is dirty");
-        let endpoint = entry.endpoint.clone();
+        let source = entry.source.clone();
         *self
             .lanes
-            .entry(endpoint.clone())
+            .entry(source.clone())
             .or_default()
             .flights(urgency) += 1;
         entry.in_flight = Some(Flight {
             urgency,
-            endpoint,
+            source,
             forgotten: false,
         });
         Some((uid, urgency))
@@ -202,7 +201,7 @@ impl Writes {
         let flight = entry.in_flight.take()?;
         *self
             .lanes
-            .entry(flight.endpoint)
+            .entry(flight.source)
             .or_default()
             .flights(flight.urgency) -= 1;
         if flight.forgotten && entry.wanted.is_none() {
@@ -273,10 +272,10 @@ impl Writes {
 // === impl Dirty ===
 
 impl Dirty {
-    fn new(endpoint: &Arc<str>) -> Self {
-        let endpoint = endpoint.clone();
+    fn new(source: &Source) -> Self {
+        let source = source.clone();
         Self {
-            endpoint,
+            source,
             wanted: None,
             in_flight: None,
             last: None,

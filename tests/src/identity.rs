@@ -61,6 +61,16 @@ impl Who {
         self.kubeconfig_at(&env.kcp_url, &env.kcp_ca, &env.secret, workspace)
     }
 
+    /// The same for any URL of that kcp: of a virtual workspace, say.
+    ///
+    /// # Errors
+    /// When the CA file cannot be read.
+    pub fn kubeconfig_of(self, env: &Environment, server: &str) -> Result<Value> {
+        let mut kubeconfig = self.kubeconfig(env, "root")?;
+        kubeconfig["clusters"][0]["cluster"]["server"] = server.into();
+        Ok(kubeconfig)
+    }
+
     /// A client for one workspace.
     ///
     /// # Errors

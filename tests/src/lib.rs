@@ -5,14 +5,17 @@
 
 pub mod chaos;
 pub mod environment;
+pub mod exports;
 pub mod identity;
 pub mod isc;
+pub mod kind;
 pub mod ledger;
 pub mod manifests;
 pub mod metrics;
 pub mod net;
 pub mod process;
 pub mod provider;
+pub mod rights;
 pub mod scene;
 pub mod servers;
 pub mod team;
@@ -21,6 +24,7 @@ pub mod wait;
 pub use environment::Environment;
 pub use identity::Who;
 pub use isc::{Watcher, Worker};
+pub use kind::Kind;
 pub use metrics::Metrics;
 pub use process::Process;
 pub use provider::Provider;

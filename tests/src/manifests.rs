@@ -46,10 +46,19 @@ pub fn binding(path: &str) -> Result<Vec<Value>> {
     documents(&folder().join(BINDING), path)
 }
 
-/// The shipped manifests of a file below `deploy/`, as in `kubernetes/requester-policy.yaml`.
+/// A file of a shipped kind, `deploy/kinds/<kind>/<file>`, for the provider's workspace at `path`.
 ///
 /// # Errors
 /// When the file cannot be read or is not YAML.
+pub fn of_kind(kind: &str, file: &str, path: &str) -> Result<Vec<Value>> {
+    let folder = repository().join("deploy/kinds").join(kind);
+    documents(&folder.join(file), path)
+}
+
+/// A shipped file below `deploy`, such as `crd/requests.yaml`.
+///
+/// # Errors
+/// When it cannot be read or is not YAML.
 pub fn shipped(file: &str) -> Result<Vec<Value>> {
     documents(&repository().join("deploy").join(file), PLACEHOLDER)
 }

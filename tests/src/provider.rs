@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context as _, Result};
 use kube::{
     Api, Client,
-    api::{ApiResource, DynamicObject, PostParams},
+    api::{ApiResource, DeleteParams, DynamicObject, PostParams},
     core::GroupVersionKind,
 };
 use serde_json::{Value, json};
@@ -45,7 +45,7 @@ impl Provider {
         let path = format!("{org}:provider");
         let provider = Who::Admin.client(env, &path).await?;
         manifests::create_all(&provider, manifests::provider(&path)?).await?;
-        wait_for_identity(&provider).await?;
+        wait_for_identity(&provider, EXPORT).await?;
         let kubeconfig = dir.join("controller.kubeconfig");
         write_kubeconfig(&kubeconfig, &Who::Controller.kubeconfig(env, &path)?)?;
         Ok(Self {
@@ -54,6 +54,39 @@ impl Provider {
             path,
             kubeconfig,
         })
+    }
+
+    /// The first endpoint of an export's slice, once there is one.
+    ///
+    /// # Errors
+    /// When there is none after a minute.
+    pub async fn endpoint(&self, export: &str) -> Result<String> {
+        let client = Who::Admin.client(&self.env, &self.path).await?;
+        let (group, kind) = ("apis.kcp.io", "APIExportEndpointSlice");
+        let slices = cluster_scoped(&client, group, "v1alpha1", kind, "apiexportendpointslices");
+        wait::until("the slice has an endpoint", wait::USUAL, async || {
+            let slice = slices.get(export).await?;
+            let url = slice.data["status"]["endpoints"][0]["url"].as_str();
+            Ok(url.context("it has none")?.to_owned())
+        })
+        .await
+    }
+
+    /// Deletes a team's workspace and waits until it is gone.
+    ///
+    /// # Errors
+    /// When it is still there after a minute.
+    pub async fn delete_team(&self, name: &str) -> Result<()> {
+        let org = Who::Admin.client(&self.env, &self.org).await?;
+        let (group, kind) = ("tenancy.kcp.io", "Workspace");
+        let workspaces = cluster_scoped(&org, group, "v1alpha1", kind, "workspaces");
+        workspaces.delete(name, &DeleteParams::default()).await?;
+        wait::until("the workspace is gone", wait::USUAL, async || {
+            let found = workspaces.get_opt(name).await?;
+            anyhow::ensure!(found.is_none(), "it is still there");
+            Ok(())
+        })
+        .await
     }
 
     /// Makes a team's workspace, with `member` as its admin. The API is not bound yet.
@@ -126,7 +159,7 @@ async fn create_workspace(parent: &Client, name: &str, kind: &str) -> Result<Str
     .await
 }
 
-async fn wait_for_identity(provider: &Client) -> Result<()> {
+pub(crate) async fn wait_for_identity(provider: &Client, export: &str) -> Result<()> {
     let api = cluster_scoped(
         provider,
         "apis.kcp.io",
@@ -135,8 +168,8 @@ async fn wait_for_identity(provider: &Client) -> Result<()> {
         "apiexports",
     );
     wait::until("the APIExport has an identity", wait::USUAL, async || {
-        let export = api.get(EXPORT).await?;
-        export.data["status"]["identityHash"]
+        let found = api.get(export).await?;
+        found.data["status"]["identityHash"]
             .as_str()
             .context("none yet")?;
         Ok(())

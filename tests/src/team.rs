@@ -128,6 +128,10 @@ impl Team {
         .await
     }
 
+    pub(crate) fn provider_path(&self) -> &str {
+        &self.provider_path
+    }
+
     /// The requests of a namespace, as the team's admin.
     #[must_use]
     pub fn requests(&self, namespace: &str) -> Api<DynamicObject> {
@@ -228,7 +232,9 @@ impl Team {
             .await
     }
 
-    fn bindings(&self) -> Api<DynamicObject> {
+    /// The bindings of its workspace, to any export.
+    #[must_use]
+    pub fn bindings(&self) -> Api<DynamicObject> {
         cluster_scoped(
             &self.client,
             "apis.kcp.io",

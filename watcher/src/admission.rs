@@ -59,6 +59,15 @@ impl Admission {
         }
     }
 
+    /// Judges by these rules, for tests.
+    #[cfg(test)]
+    pub(crate) fn by(rules: &serde_json::Value) -> Self {
+        let policy = Policy::of_rules("test", rules.as_array().expect("a list"), false);
+        let metrics = Metrics::new(&mut prometheus_client::registry::Registry::default());
+        let (_, policy) = watch::channel(Arc::new(policy.expect("good rules")));
+        Self::new(policy, "isc", Arc::new(metrics))
+    }
+
     /// Whether the parameters matter; where not, they need not be read.
     pub(crate) fn reads_params(&self) -> bool {
         self.policy.borrow().reads_params()

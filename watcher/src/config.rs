@@ -1,6 +1,8 @@
 //! The watcher's configuration file, with its defaults and rules.
 
 mod flow;
+mod kcp;
+mod kinds;
 mod policy;
 #[cfg(test)]
 mod tests;
@@ -14,7 +16,11 @@ use isc_core::{
 use isc_runtime::{amqp::AmqpConfig, config::ConfigError, services, telemetry::LogConfig};
 use serde::Deserialize;
 
+use crate::kinds::Kinds;
+
 pub use flow::{PauseConfig, TenantsConfig};
+pub use kcp::{KcpConfig, Mode};
+pub use kinds::{KeyConfig, KindConfig, PickConfig, Profile, ServiceConfig};
 pub use policy::PolicyConfig;
 
 /// The keys that take effect while the watcher runs; the others do at the next start.
@@ -32,6 +38,9 @@ pub struct WatcherConfig {
     /// Where requests come from.
     #[serde(default)]
     pub kcp: KcpConfig,
+    /// What is served besides `Request`.
+    #[serde(default)]
+    pub kinds: Vec<KindConfig>,
     /// The broker. `prefix` defaults to the instance's name.
     #[serde(default)]
     pub amqp: AmqpConfig,
@@ -71,17 +80,6 @@ pub struct WatcherConfig {
     pub log: LogConfig,
 }
 
-/// The `kcp` section.
-#[derive(Clone, Debug, Deserialize)]
-#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
-pub struct KcpConfig {
-    /// The name of the `APIExportEndpointSlice` in the workspace that KUBECONFIG points at. kcp gives it
-    /// the export's name. Default `internal.services`.
-    pub endpoint_slice: String,
-    /// How long the requests of an endpoint that vanished from the slice are kept, seconds. Default 300.
-    pub suspect_seconds: u64,
-}
-
 /// The `grpc` section.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
@@ -107,7 +105,7 @@ pub struct StatusConfig {
     pub first_write_delay_ms: u64,
     /// The least time between two writes of one live request, milliseconds. Default 2000.
     pub min_interval_ms: u64,
-    /// Writes at once, per endpoint. Default 16: more make kcp no faster.
+    /// Writes at once, per endpoint and kind. Default 16: more make kcp no faster.
     pub parallel_writes: usize,
 }
 
@@ -139,15 +137,6 @@ fn default_lost_max() -> u32 {
 
 fn default_drain() -> u64 {
     15
-}
-
-impl Default for KcpConfig {
-    fn default() -> Self {
-        Self {
-            endpoint_slice: isc_core::api::GROUP.into(),
-            suspect_seconds: 300,
-        }
-    }
 }
 
 impl Default for GrpcConfig {
@@ -212,6 +201,8 @@ impl WatcherConfig {
         if self.window == 0 {
             return rule("`window` must be at least 1");
         }
+        Kinds::new(&self.kinds)?;
+        self.kcp.check()?;
         self.pause.check()?;
         self.tenants.check()
     }

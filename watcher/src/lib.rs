@@ -1,7 +1,8 @@
 //! The watcher: sees requests in many workspaces, offers their attempts to workers, writes statuses.
 //!
 //! It runs no job and holds no secret of any internal service. Decisions are made in `isc_core::engine`;
-//! this crate is the shell around it: `kcp` (objects), `tickets` and `dead` (broker), `grpc` (workers),
+//! this crate is the shell around it: `kcp` (objects), `kinds` (what
+//! they say), `tickets` and `dead` (broker), `grpc` (workers),
 //! `engine` (the task that feeds the engine and carries out its effects), `reload` (what may run and wait,
 //! as files say it), `policy` and `admission` (who may ask for what), and `parts`, which starts and ends them all.
 
@@ -13,6 +14,7 @@ mod dead;
 mod engine;
 mod grpc;
 mod kcp;
+mod kinds;
 mod metrics;
 mod parts;
 pub mod policy;
@@ -38,6 +40,7 @@ use admission::Admission;
 use config::WatcherConfig;
 use kcp::Clients;
 pub use kcp::KubeconfigError;
+use kinds::Kinds;
 use metrics::Metrics;
 use parts::{Common, Parts, text};
 use policy::{Policy, PolicyError};
@@ -118,7 +121,8 @@ async fn prepare(
     let services = watch::Sender::new(Arc::new(catalogue));
     let admission = Admission::new(policy.subscribe(), &config.instance, metrics);
     let light = (services.subscribe(), admission);
-    let clients = Clients::new(kcp::base_config().await?, light);
+    let kinds = Kinds::new(&config.kinds)?;
+    let clients = Clients::new(kcp::base_config().await?, light, kinds);
     clients.provider().map_err(KubeconfigError::Client)?;
     Ok(Prepared {
         services,
@@ -151,6 +155,8 @@ pub async fn run(
         rest: CancellationToken::new(),
     };
     let (readiness, rest) = (common.readiness.clone(), common.rest.clone());
+    let kinds = prepared.clients.kinds().iter();
+    let kinds: Vec<_> = kinds.map(|kind| kind.id().to_string()).collect();
     let mut parts = Parts::new(common);
     let (inputs, beats) = parts.start(&config, file, prepared)?;
     let service = grpc::Service::new(inputs, beats, rest.clone());
@@ -161,7 +167,7 @@ pub async fn run(
     parts.add("the admin server", async { text(admin.await) });
     tracing::info!(
         grpc = %config.grpc.listen, admin = %config.admin.listen, instance = config.instance,
-        "watching"
+        kinds = kinds.join(", "), "watching"
     );
     parts.supervise().await
 }

@@ -1,6 +1,7 @@
 //! The watcher's metrics. Label sets are closed; gauges come from the engine's state.
 
 mod labels;
+mod sources;
 
 use std::{
     sync::{Mutex, PoisonError},
@@ -19,6 +20,8 @@ use prometheus_client::{
 use crate::policy::Policy;
 use labels::{DecisionLabel, PhaseLabel, ReasonLabel, RuleLabel, SlotLabel};
 pub(crate) use labels::{ResultLabel, WriteLabel};
+use sources::SourceMetrics;
+pub(crate) use sources::SourceState;
 
 /// Bucket bounds for everything that is measured in seconds: 5 ms to about 1.5 hours.
 const SECONDS: [f64; 17] = [
@@ -39,6 +42,8 @@ pub(crate) struct Metrics {
     pub(crate) broker_blocked: Gauge,
     /// What is in the files is in force (0), or the last good state is (1).
     pub(crate) config_stale: Gauge,
+    /// What is known of each source.
+    pub(crate) sources: SourceMetrics,
     reloads: Family<ResultLabel, Counter>,
     decisions: Family<DecisionLabel, Counter>,
     rule_failures: Family<RuleLabel, Counter>,
@@ -72,6 +77,7 @@ impl Metrics {
             broker_connected: Gauge::default(),
             broker_blocked: Gauge::default(),
             config_stale: Gauge::default(),
+            sources: SourceMetrics::default(),
             reloads: Family::default(),
             decisions: Family::default(),
             rule_failures: Family::default(),
@@ -99,6 +105,7 @@ impl Metrics {
     fn register(&self, root: &mut Registry) {
         let r = root.sub_registry_with_prefix("isc");
         self.register_counters(r);
+        self.sources.register(r);
         let gauges = [
             ("sessions", "Connected workers", &self.sessions),
             ("endpoints", "Endpoints that are watched", &self.endpoints),
@@ -277,6 +284,8 @@ impl Metrics {
             .get_or_create(&SlotLabel { state: "free" })
             .set(snapshot.free.into());
         self.endpoints.set(count(snapshot.endpoints));
+        let before = last.take().map(|last| last.sources).unwrap_or_default();
+        self.sources.requests(&snapshot.sources, &before);
         self.backlog.set(count(snapshot.backlog));
         *last = Some(snapshot);
     }

@@ -148,8 +148,9 @@ impl Parts {
             let drained = running.await.map_err(|error| error.to_string())?;
             if drained.clean {
                 let left = drained.by.saturating_duration_since(Instant::now());
-                let client = clients.provider().map_err(|error| error.to_string())?;
-                mark.leave(&client, left.max(MARK)).await;
+                if let Some(home) = clients.home().map_err(|error| error.to_string())? {
+                    mark.leave(&home, left.max(MARK)).await;
+                }
             }
             Ok(())
         });
@@ -186,9 +187,9 @@ impl Parts {
     }
 
     fn follower(&mut self, config: &WatcherConfig, clients: Clients, inputs: &mpsc::Sender<Input>) {
-        let slice = config.kcp.endpoint_slice.clone();
         let part = self.common.readiness.part("kcp");
-        let follower = Follower::new(clients, slice, inputs.clone(), part);
+        let shown = (part, self.common.metrics.clone());
+        let follower = Follower::new(clients, config.kcp.clone(), inputs.clone(), shown);
         let mark = Mark::new(&config.instance);
         let following = follower.run(mark, self.common.rest.clone());
         self.add("the endpoint follower", async { text(following.await) });

@@ -116,7 +116,7 @@ impl Engine {
         };
         let recovering = request.life.state == State::Recovering;
         if recovering
-            && !self.is_recovered(&request.address.endpoint)
+            && !self.is_recovered(&request.address.source())
             && self.rules.hold(Rule::OlderIsWaitedFor)
         {
             self.ghosts.insert(uid.clone());
@@ -136,7 +136,7 @@ impl Engine {
                 return;
             }
             self.writes
-                .want(uid, &request.address.endpoint, urgency, now.mono);
+                .want(uid, &request.address.source(), urgency, now.mono);
         }
         for other in self.mirrors_of(uid) {
             self.dirty(&other, Urgency::Live, now);

@@ -1,24 +1,50 @@
-//! The endpoints of the slice and their full lists: what is there, what is gone, what was inherited.
+//! The sources and their full lists: what is there, what is gone, what was inherited.
+//!
+//! A source is one kind at one endpoint. Each is listed on its own, and one that cannot be listed holds up
+//! no request of another. Only one thing waits for all of them: the judgement over what a worker holds and
+//! no list has shown yet (`judge_greetings`), since any list may still show it.
+//!
+//! **A kind that is not served.** A configured kind may be missing at an endpoint for ever, and what waits
+//! for its list would wait for ever, with the slots of the workers that hold it. So its source counts as
+//! listed, and empty, once the API server has said for [`Config::suspect`](super::Config::suspect), again
+//! and again, that it does not serve the kind. Until then it is suspect, like an endpoint that vanished from
+//! the slice: nothing new starts there, nothing is cancelled.
+//!
+//! That is safe even when it is wrong and the kind comes back with its requests. A run that was judged as
+//! unknown is told to stop and becomes a stray, and no request is granted while a stray of it is there, so
+//! the next attempt starts only when the worker has said that the run ended, or its lease has. What was
+//! judged too early costs a second run after the first, never beside it; and since an API server that comes
+//! up does not serve a kind for some seconds, its word is not taken at once, nor when it was last heard
+//! long ago: it may have been away since.
 
-use std::{sync::Arc, time::Duration};
+use std::{collections::BTreeSet, time::Duration};
 
 use super::{Engine, Entry};
 use crate::{
-    ids::{Now, Uid},
+    ids::{Now, Source, Uid},
     life::{LifeEvent, State},
 };
 
+/// "Not served" counts from anew when it was not heard for so long. It is told at each retry.
+const UNHEARD: Duration = Duration::from_secs(60);
+
+/// What is known of the lists of one source.
 #[derive(Debug, Default)]
-pub(super) struct Endpoint {
+pub(super) struct Lists {
     /// The number of the newest full list; 0 before the first.
     pub(super) list: u32,
     /// A full list was completed.
     pub(super) listed: bool,
     /// The take-over period is over for its requests.
     pub(super) recovered: bool,
-    /// Since when it is missing in the slice.
+    /// Since when its endpoint is missing in the slice.
     vanished: Option<Duration>,
-    /// It vanished and was not listed since: nothing new starts there, nothing is cancelled.
+    /// Since when the API server says that it does not serve the kind, and when it said so last.
+    unserved: Option<(Duration, Duration)>,
+    /// It said so for so long that there is nothing to be listed.
+    given_up: bool,
+    /// It vanished or is not served, and was not listed since: nothing new starts there, nothing is
+    /// cancelled.
     pub(super) suspect: bool,
     /// Requests whose turn came while it was suspect.
     pub(super) parked: Vec<Uid>,
@@ -27,32 +53,39 @@ pub(super) struct Endpoint {
 // === impl Engine ===
 
 impl Engine {
-    pub(super) fn endpoints_changed(&mut self, urls: &[Arc<str>], now: Now) {
+    pub(super) fn endpoints_changed(&mut self, sources: &[Source], now: Now) {
         self.slice_read = true;
-        for url in urls {
-            self.endpoints.entry(url.clone()).or_default().vanished = None;
+        for source in sources {
+            self.sources.entry(source.clone()).or_default().vanished = None;
         }
-        for (url, endpoint) in &mut self.endpoints {
-            if !urls.contains(url) {
-                endpoint.vanished.get_or_insert(now.mono);
-                endpoint.suspect = true;
+        for (source, lists) in &mut self.sources {
+            if !sources.contains(source) {
+                lists.vanished.get_or_insert(now.mono);
+                lists.suspect = true;
             }
         }
         self.judge_greetings(now);
     }
 
-    pub(super) fn list_started(&mut self, url: &Arc<str>) {
-        self.endpoints.entry(url.clone()).or_default().list += 1;
+    pub(super) fn list_started(&mut self, source: &Source) {
+        self.sources.entry(source.clone()).or_default().list += 1;
+    }
+
+    /// A request is there: the number of the list that shows it.
+    pub(super) fn shown_in(&mut self, source: &Source) -> u32 {
+        let lists = self.sources.entry(source.clone()).or_default();
+        lists.given_up = false;
+        lists.list
     }
 
     /// What a completed list lacks is gone; what a lost watch may have hidden is known again.
-    pub(super) fn listed(&mut self, url: &Arc<str>, now: Now) {
-        let endpoint = self.endpoints.entry(url.clone()).or_default();
-        let list = endpoint.list;
-        endpoint.listed = true;
-        endpoint.suspect = endpoint.vanished.is_some();
-        let parked = std::mem::take(&mut endpoint.parked);
-        for uid in self.uids(|entry| entry.endpoint() == url && entry.list() < list) {
+    pub(super) fn listed(&mut self, source: &Source, now: Now) {
+        let lists = self.sources.entry(source.clone()).or_default();
+        let list = lists.list;
+        (lists.listed, lists.given_up, lists.unserved) = (true, false, None);
+        lists.suspect = lists.vanished.is_some();
+        let parked = std::mem::take(&mut lists.parked);
+        for uid in self.uids(|entry| entry.is_at(source) && entry.list() < list) {
             self.apply(&uid, LifeEvent::Gone, now);
         }
         for uid in parked {
@@ -60,9 +93,31 @@ impl Engine {
         }
         self.judge_greetings(now);
         if self.leader.handed_over {
-            self.take_over(url, now);
+            self.take_over(source, now);
         }
         self.end_takeover(now);
+    }
+
+    /// The API server says that it does not serve the kind there.
+    pub(super) fn unserved(&mut self, source: &Source, now: Now) {
+        let limit = self.config.suspect;
+        let lists = self.sources.entry(source.clone()).or_default();
+        let heard = |(_, last): &(Duration, Duration)| now.mono <= *last + UNHEARD;
+        let since = lists.unserved.filter(heard).map_or(now.mono, |(at, _)| at);
+        lists.unserved = Some((since, now.mono));
+        lists.suspect = true;
+        if since + limit <= now.mono && !lists.given_up {
+            let again = Lists {
+                list: lists.list,
+                vanished: lists.vanished,
+                unserved: lists.unserved,
+                given_up: true,
+                suspect: true,
+                ..Lists::default()
+            };
+            let before = std::mem::replace(lists, again);
+            self.all_gone(source, before.parked, now);
+        }
     }
 
     /// Once the take-over period is over, what nobody greeted with is lost or dispatched, oldest first.
@@ -70,30 +125,26 @@ impl Engine {
         if now.mono < self.takeover_until {
             return;
         }
-        let over = |endpoint: &Endpoint| endpoint.listed && !endpoint.recovered;
-        let urls: Vec<Arc<str>> = self
-            .endpoints
-            .iter()
-            .filter(|(_, e)| over(e))
-            .map(|(url, _)| url.clone())
-            .collect();
-        if urls.is_empty() {
-            return;
+        let mut over = BTreeSet::new();
+        for (source, lists) in &mut self.sources {
+            if lists.listed && !std::mem::replace(&mut lists.recovered, lists.listed) {
+                over.insert(source.clone());
+            }
         }
-        for url in &urls {
-            self.endpoints.entry(url.clone()).or_default().recovered = true;
+        if over.is_empty() {
+            return;
         }
         let mut recovering = self.uids(|entry| match entry {
             Entry::Live(request) => {
-                request.life.state == State::Recovering && urls.contains(entry.endpoint())
+                request.life.state == State::Recovering && over.contains(&entry.source())
             }
             Entry::Finished(_) => false,
         });
         recovering.retain(|uid| !self.keyed.is_open(uid));
         self.keyed.unsettled = true;
-        if self.endpoints.values().all(|endpoint| endpoint.recovered) {
-            self.ghosts.clear();
-        }
+        // What an unlisted source shows counts as inherited whether it was known or not, and what a listed
+        // one shows never does from now on.
+        self.ghosts.clear();
         recovering.sort_by_key(|uid| self.live(uid).map(|request| request.life.queued.wall));
         for uid in recovering {
             self.apply(&uid, LifeEvent::TakeoverEnded, now);
@@ -102,70 +153,66 @@ impl Engine {
 
     /// When the take-over period ends, while something waits for that.
     pub(super) fn takeover_at(&self) -> Option<Duration> {
-        let waits = self
-            .endpoints
-            .values()
-            .any(|endpoint| endpoint.listed && !endpoint.recovered);
+        let waits = |lists: &Lists| lists.listed && !lists.recovered;
+        let waits = self.sources.values().any(waits);
         waits.then_some(self.takeover_until)
     }
 
-    /// Every endpoint was listed, the vanished ones too: what is unknown now does not exist.
+    /// Every source was listed, the vanished ones too: what is unknown now does not exist.
     pub(super) fn all_listed(&self) -> bool {
-        self.slice_read && self.endpoints.values().all(|e| e.listed)
+        self.slice_read && self.sources.values().all(|e| e.listed || e.given_up)
     }
 
-    /// Every endpoint of the slice was listed.
+    /// Everything that is served at the endpoints of the slice was listed.
     pub(super) fn slice_listed(&self) -> bool {
-        self.slice_read && self.endpoints.values().all(|e| e.listed || e.suspect)
+        self.slice_read && self.sources.values().all(|e| e.listed || e.suspect)
     }
 
-    pub(super) fn is_recovered(&self, url: &str) -> bool {
-        self.endpoints
-            .get(url)
-            .is_some_and(|endpoint| endpoint.recovered)
+    pub(super) fn is_recovered(&self, source: &Source) -> bool {
+        let lists = self.sources.get(source);
+        lists.is_some_and(|lists| lists.recovered)
     }
 
-    pub(super) fn is_suspect(&self, url: &str) -> bool {
-        self.endpoints
-            .get(url)
-            .is_some_and(|endpoint| endpoint.suspect)
+    pub(super) fn is_suspect(&self, source: &Source) -> bool {
+        let lists = self.sources.get(source);
+        lists.is_some_and(|lists| lists.suspect)
+    }
+
+    /// Endpoints at which something is listed and watched.
+    pub(super) fn usable_endpoints(&self) -> usize {
+        let usable = self.sources.iter().filter(|(_, lists)| !lists.suspect);
+        let endpoints: BTreeSet<_> = usable.map(|(source, _)| &source.endpoint).collect();
+        endpoints.len()
     }
 
     /// An endpoint that stayed away for so long is gone, and its requests with it.
     pub(super) fn drop_vanished(&mut self, now: Now) {
         let limit = self.config.suspect;
-        let over = |e: &Endpoint| e.vanished.is_some_and(|since| since + limit <= now.mono);
-        let dropped: Vec<Arc<str>> = self
-            .endpoints
-            .iter()
-            .filter(|(_, e)| over(e))
-            .map(|(url, _)| url.clone())
-            .collect();
-        for url in dropped {
-            let parked = self
-                .endpoints
-                .remove(&url)
-                .map(|e| e.parked)
-                .unwrap_or_default();
-            for uid in self.uids(|entry| *entry.endpoint() == url) {
-                self.apply(&uid, LifeEvent::Gone, now);
-            }
-            // Those that live elsewhere by now.
-            for uid in parked {
-                self.line_up(&uid);
-            }
-            self.judge_greetings(now);
+        let over = |e: &Lists| e.vanished.is_some_and(|since| since + limit <= now.mono);
+        let dropped = self.sources.iter().filter(|(_, lists)| over(lists));
+        let dropped: Vec<Source> = dropped.map(|(source, _)| source.clone()).collect();
+        for source in dropped {
+            let lists = self.sources.remove(&source).unwrap_or_default();
+            self.all_gone(&source, lists.parked, now);
         }
+    }
+
+    /// Nothing lives there any more.
+    fn all_gone(&mut self, source: &Source, parked: Vec<Uid>, now: Now) {
+        for uid in self.uids(|entry| entry.is_at(source)) {
+            self.apply(&uid, LifeEvent::Gone, now);
+        }
+        // Those that live elsewhere by now.
+        for uid in parked {
+            self.line_up(&uid);
+        }
+        self.judge_greetings(now);
     }
 
     /// When the next vanished endpoint is given up.
     pub(super) fn drop_at(&self) -> Option<Duration> {
-        let first = self
-            .endpoints
-            .values()
-            .filter_map(|endpoint| endpoint.vanished)
-            .min()?;
-        Some(first + self.config.suspect)
+        let vanished = self.sources.values().filter_map(|lists| lists.vanished);
+        Some(vanished.min()? + self.config.suspect)
     }
 
     /// In a fixed order, so that a run can be repeated.

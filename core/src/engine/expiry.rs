@@ -94,7 +94,7 @@ impl Engine {
 
     fn delete(&mut self, uid: &Uid, now: Now) {
         let entry = self.entries.get(uid);
-        let suspect = entry.is_some_and(|entry| self.is_suspect(entry.endpoint()));
+        let suspect = entry.is_some_and(|entry| self.is_suspect(&entry.source()));
         if suspect || self.expiry.under_way.contains(uid) {
             return self.delete_later(uid, SUSPECT, now);
         }

@@ -8,21 +8,21 @@ use super::{
     keyed::{Asked, holds_key},
 };
 use crate::{
-    ids::{Address, Now},
+    ids::{Address, Now, Source},
     life::Moment,
 };
 
 /// There may be very many.
 #[derive(Debug)]
 pub(super) struct Finished {
-    pub(super) endpoint: Arc<str>,
+    pub(super) source: Source,
     /// The attempt whose outcome is durable.
     pub(super) attempt: u32,
     pub(super) list: u32,
     place: Option<Box<Place>>,
 }
 
-/// Where it lives, when that is needed again: to delete it, or to read its result. The endpoint may
+/// Where it lives, when that is needed again: to delete it, or to read its result. The source may
 /// change.
 #[derive(Debug)]
 struct Place {
@@ -43,7 +43,7 @@ impl Finished {
     /// Deleted at that time, if ever.
     pub(super) fn new(address: Address, attempt: u32, list: u32, at: Option<Duration>) -> Self {
         let mut finished = Self {
-            endpoint: address.endpoint.clone(),
+            source: address.source(),
             attempt,
             list,
             place: None,
@@ -84,7 +84,8 @@ impl Finished {
     pub(super) fn address(&self) -> Option<Address> {
         let place = self.place.as_ref()?;
         Some(Address {
-            endpoint: self.endpoint.clone(),
+            endpoint: self.source.endpoint.clone(),
+            kind: self.source.kind.clone(),
             cluster: place.cluster.clone(),
             namespace: place.namespace.clone(),
             name: place.name.clone(),

@@ -8,7 +8,7 @@ use crate::{
     admit::{Catalogue, Rejection},
     api::{Progress, RequestSpec, RequestStatus},
     flow::{Pause, Tenants},
-    ids::{Address, AttemptId, Holder, SessionId, Uid},
+    ids::{Address, AttemptId, Holder, SessionId, Source, Uid},
     life::Outcome,
     reason::Reason,
     writes::{Pace, Urgency},
@@ -29,7 +29,7 @@ pub struct Config {
     pub lost_max: u32,
     /// How eager status writes are.
     pub pace: Pace,
-    /// How long the requests of a vanished endpoint are kept.
+    /// How long the requests of a vanished endpoint, or of a kind that is not served any more, are kept.
     pub suspect: Duration,
     /// No claim is granted while more ends than this wait for their write.
     pub backlog_max: usize,
@@ -112,20 +112,23 @@ pub struct Hello {
 /// Everything that can happen.
 #[derive(Clone, Debug)]
 pub enum Event {
-    /// The endpoints in the slice, after each change of it.
-    Endpoints(Vec<Arc<str>>),
-    /// A full list of an endpoint starts.
-    ListStarted(Arc<str>),
+    /// Where requests are to be found: each kind at each endpoint, after each change of that.
+    Endpoints(Vec<Source>),
+    /// A full list of a source starts.
+    ListStarted(Source),
     /// A request was listed or changed.
     Observed(Box<Observation>),
-    /// The full list of an endpoint is complete: what it lacks is gone.
-    Listed(Arc<str>),
-    /// The watch of an endpoint saw a deletion there.
+    /// The full list of a source is complete: what it lacks is gone.
+    Listed(Source),
+    /// The API server says that it does not serve the kind there. To be told again for as long as it
+    /// says so, at least every 30 s.
+    Unserved(Source),
+    /// The watch of a source saw a deletion there.
     Gone {
         /// Identity.
         uid: Uid,
         /// Where. An object that lives elsewhere by now is not gone.
-        endpoint: Arc<str>,
+        source: Source,
     },
     /// A worker greeted on a new stream.
     Hello(SessionId, Hello),
@@ -255,6 +258,10 @@ pub struct Write {
     pub resource_version: String,
     /// The whole status.
     pub status: RequestStatus,
+    /// The service, decided when the request was accepted; empty when it named none.
+    pub service: Arc<str>,
+    /// The idempotency key, likewise.
+    pub idempotency_key: Option<Arc<str>>,
     /// How much it matters.
     pub urgency: Urgency,
     /// Its phase or reason is another than the API shows.

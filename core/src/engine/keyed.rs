@@ -56,6 +56,7 @@ impl Asked {
             key: Key {
                 cluster: address.cluster.clone(),
                 namespace: address.namespace.clone(),
+                kind: address.kind.clone(),
                 service: spec.service.as_str().into(),
                 word,
             },
@@ -225,7 +226,7 @@ impl Engine {
     pub(super) fn is_held_back(&self, uid: &Uid) -> bool {
         self.live(uid).is_some_and(|request| {
             let told = self.leader.handed_over && request.life.worker.is_none();
-            request.inherited && !told && !self.is_recovered(&request.address.endpoint)
+            request.inherited && !told && !self.is_recovered(&request.address.source())
         })
     }
 

@@ -1,11 +1,11 @@
 //! What makes this watcher the one that decides: its own lease, what it takes over from the one before,
 //! what it hands over to the next.
 
-use std::{sync::Arc, time::Duration};
+use std::time::Duration;
 
 use super::{Effect, Engine, Entry, Observation};
 use crate::{
-    ids::Now,
+    ids::{Now, Source},
     life::{LifeEvent, State},
     rules::Rule,
 };
@@ -83,14 +83,14 @@ impl Engine {
         self.leader.stepped_down
     }
 
-    /// The first list of an endpoint after a clean hand-over: what its status gives to no worker is
+    /// The first list of a source after a clean hand-over: what its status gives to no worker is
     /// held by none.
-    pub(super) fn take_over(&mut self, url: &Arc<str>, now: Now) {
+    pub(super) fn take_over(&mut self, source: &Source, now: Now) {
         let mut free = self.uids(|entry| match entry {
             Entry::Live(request) => {
                 let life = &request.life;
                 let held = life.state != State::Recovering || life.worker.is_some();
-                !held && entry.endpoint() == url
+                !held && entry.is_at(source)
             }
             Entry::Finished(_) => false,
         });

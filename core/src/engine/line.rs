@@ -92,12 +92,12 @@ impl Engine {
     }
 
     fn offer(&mut self, uid: &Uid, now: Now) {
-        let Some(url) = self.live(uid).map(|r| r.address.endpoint.clone()) else {
+        let Some(source) = self.live(uid).map(|r| r.address.source()) else {
             return self.schedule.remove(uid);
         };
-        match self.endpoints.get_mut(&url).filter(|e| e.suspect) {
-            Some(endpoint) => {
-                endpoint.parked.push(uid.clone());
+        match self.sources.get_mut(&source).filter(|lists| lists.suspect) {
+            Some(lists) => {
+                lists.parked.push(uid.clone());
                 self.set_aside(uid);
             }
             None => self.apply(uid, LifeEvent::Offer, now),

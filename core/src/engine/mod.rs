@@ -32,7 +32,6 @@ mod unruled;
 
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap},
-    sync::Arc,
     time::Duration,
 };
 
@@ -43,13 +42,13 @@ pub use io::{
 pub use snapshot::Snapshot;
 
 use crate::{
-    ids::{Now, Uid},
+    ids::{Now, Source, Uid},
     rules::Rules,
     schedule::Schedule,
     writes::Writes,
 };
 use clocks::Clocks;
-use endpoints::Endpoint;
+use endpoints::Lists;
 use expiry::Expiry;
 use keyed::Keyed;
 use leader::Leader;
@@ -62,8 +61,8 @@ use sessions::Sessions;
 pub struct Engine {
     config: Config,
     entries: HashMap<Uid, Entry>,
-    endpoints: BTreeMap<Arc<str>, Endpoint>,
-    /// The slice was read at least once, so `endpoints` is the truth.
+    sources: BTreeMap<Source, Lists>,
+    /// The slice was read at least once, so `sources` is the truth.
     slice_read: bool,
     sessions: Sessions,
     schedule: Schedule,
@@ -98,7 +97,7 @@ impl Engine {
             writes: Writes::new(config.pace),
             config,
             entries: HashMap::new(),
-            endpoints: BTreeMap::new(),
+            sources: BTreeMap::new(),
             slice_read: false,
             sessions: Sessions::default(),
             schedule: Schedule::default(),
@@ -124,11 +123,12 @@ impl Engine {
             return std::mem::take(&mut self.effects);
         }
         match event {
-            Event::Endpoints(urls) => self.endpoints_changed(&urls, now),
-            Event::ListStarted(endpoint) => self.list_started(&endpoint),
+            Event::Endpoints(sources) => self.endpoints_changed(&sources, now),
+            Event::ListStarted(source) => self.list_started(&source),
             Event::Observed(observation) => self.observed(*observation, now),
-            Event::Listed(endpoint) => self.listed(&endpoint, now),
-            Event::Gone { uid, endpoint } => self.gone(&uid, &endpoint, now),
+            Event::Listed(source) => self.listed(&source, now),
+            Event::Unserved(source) => self.unserved(&source, now),
+            Event::Gone { uid, source } => self.gone(&uid, &source, now),
             Event::Hello(session, hello) => self.greeted(session, &hello, now),
             Event::SessionClosed(session) => self.session_closed(session, now),
             Event::Heartbeat {

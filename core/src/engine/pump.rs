@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::{Effect, Engine, Write};
 use crate::{
-    ids::{Now, Uid},
+    ids::{Now, Source, Uid},
     life::LifeEvent,
     status,
 };
@@ -92,8 +92,8 @@ impl Engine {
     }
 
     fn start_writes(&mut self, now: Now) {
-        let endpoints = &self.endpoints;
-        let stopped = |url: &str| endpoints.get(url).is_some_and(|endpoint| endpoint.suspect);
+        let sources = &self.sources;
+        let stopped = |source: &Source| sources.get(source).is_some_and(|lists| lists.suspect);
         let started: Vec<_> = std::iter::from_fn(|| self.writes.start(now.mono, stopped)).collect();
         for (uid, urgency) in started {
             self.mirror(&uid);
@@ -111,6 +111,8 @@ impl Engine {
                 address: request.address.clone(),
                 resource_version: request.resource_version.clone(),
                 status,
+                service: request.service.clone(),
+                idempotency_key: request.idempotency_key.clone(),
                 uid,
                 urgency,
                 news,

@@ -41,7 +41,7 @@ impl Engine {
             Some("not_your_service")
         } else if self.draining {
             Some("shutting_down")
-        } else if self.is_suspect(&request.address.endpoint) {
+        } else if self.is_suspect(&request.address.source()) {
             Some("suspect")
         } else if self.sessions.has_stray(&attempt.uid) {
             Some("still_stopping")
@@ -56,7 +56,7 @@ impl Engine {
 
     /// Whether what was reserved may still be granted.
     fn may_grant(&self, attempt: &AttemptId) -> bool {
-        let suspect = |request: &Request| self.is_suspect(&request.address.endpoint);
+        let suspect = |request: &Request| self.is_suspect(&request.address.source());
         !self.draining
             && !self.sessions.has_stray(&attempt.uid)
             && !self.is_key_held(&attempt.uid)

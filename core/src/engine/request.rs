@@ -11,7 +11,7 @@ use crate::{
     admit::Limits,
     api::{Phase, Priority, RequestStatus},
     decide::{Backoff, Policy},
-    ids::{Address, AttemptId, Now, Uid},
+    ids::{Address, AttemptId, Now, Source, Uid},
     keys::Ending,
     life::{Dues, End, Life, State},
     reason::Reason,
@@ -65,10 +65,17 @@ pub(super) struct Request {
 // === impl Entry ===
 
 impl Entry {
-    pub(super) fn endpoint(&self) -> &Arc<str> {
+    pub(super) fn source(&self) -> Source {
         match self {
-            Self::Live(request) => &request.address.endpoint,
-            Self::Finished(finished) => &finished.endpoint,
+            Self::Live(request) => request.address.source(),
+            Self::Finished(finished) => finished.source.clone(),
+        }
+    }
+
+    pub(super) fn is_at(&self, source: &Source) -> bool {
+        match self {
+            Self::Live(request) => request.address.is_at(source),
+            Self::Finished(finished) => finished.source == *source,
         }
     }
 
@@ -84,7 +91,7 @@ impl Entry {
         match self {
             Self::Finished(finished) => {
                 finished.list = seen_in;
-                finished.endpoint = observation.address.endpoint.clone();
+                finished.source = observation.address.source();
             }
             Self::Live(request) => {
                 request.list = seen_in;
@@ -102,7 +109,7 @@ impl Entry {
 /// The pause of a service whose file is missing.
 const BACKOFF: Duration = Duration::from_secs(5);
 
-/// Resource versions of one endpoint are numbers that rise (Kubernetes KEP-5504); where they are not,
+/// Resource versions of one source are numbers that rise (Kubernetes KEP-5504); where they are not,
 /// the watch is believed.
 fn newer(found: &str, known: &str) -> bool {
     match (found.parse::<u64>(), known.parse::<u64>()) {

@@ -1,12 +1,10 @@
 //! What the API shows of requests: new ones, changed ones, written statuses.
 
-use std::sync::Arc;
-
 use super::{Engine, Entry, Observation, Params, Request, WriteResult, clocks::dues, keyed::Asked};
 use crate::{
     admit::Rejection,
     api::RequestStatus,
-    ids::{Now, Uid},
+    ids::{Now, Source, Uid},
     life::{Act, Done, End, Life, LifeEvent, Moment, State, Stop},
     rules::Rule,
     status::{self, Recovered},
@@ -14,15 +12,15 @@ use crate::{
 
 impl Engine {
     pub(super) fn observed(&mut self, observation: Observation, now: Now) {
-        let url = &observation.address.endpoint;
-        let list = self.endpoints.entry(url.clone()).or_default().list;
+        let source = observation.address.source();
+        let list = self.shown_in(&source);
         let Some(entry) = self.entries.get_mut(&observation.uid) else {
             return self.discovered(observation, list, now);
         };
-        let moved = entry.endpoint() != url;
+        let moved = !entry.is_at(&source);
         entry.see(&observation, list);
         if moved {
-            self.writes.moved(&observation.uid, url);
+            self.writes.moved(&observation.uid, &source);
             self.moved(&observation.uid, now);
         }
         self.changed(&observation, now);
@@ -33,8 +31,8 @@ impl Engine {
         let Some(request) = self.live(uid) else {
             return;
         };
-        let endpoint = self.endpoints.get(&request.address.endpoint);
-        if request.life.state == State::Recovering && endpoint.is_some_and(|e| e.recovered) {
+        let recovered = self.is_recovered(&request.address.source());
+        if request.life.state == State::Recovering && recovered {
             if self.keyed.is_open(uid) {
                 self.keyed.unsettled = true;
                 return;
@@ -43,10 +41,10 @@ impl Engine {
         }
     }
 
-    /// A deletion at an endpoint where it does not live any more says nothing.
-    pub(super) fn gone(&mut self, uid: &Uid, endpoint: &Arc<str>, now: Now) {
+    /// A deletion at a source where it does not live any more says nothing.
+    pub(super) fn gone(&mut self, uid: &Uid, source: &Source, now: Now) {
         let entry = self.entries.get(uid);
-        if entry.is_some_and(|entry| entry.endpoint() == endpoint) {
+        if entry.is_some_and(|entry| entry.is_at(source)) {
             self.apply(uid, LifeEvent::Gone, now);
         }
     }
@@ -145,12 +143,8 @@ impl Engine {
             Err(_) => self.rejected_limits(&observation),
         };
         let asked = Asked::of(&observation, known);
-        let url = &observation.address.endpoint;
-        if self
-            .endpoints
-            .get(url)
-            .is_none_or(|endpoint| !endpoint.listed)
-        {
+        let lists = self.sources.get(&observation.address.source());
+        if lists.is_none_or(|lists| !lists.listed) {
             self.leader.found_at_start(&observation);
         }
         let older =
@@ -178,8 +172,8 @@ impl Engine {
     /// Whether a request that was unknown may be held already: an earlier watcher granted it, and the
     /// worker has had no time to say so.
     fn is_inherited(&self, request: &Request, known_before: bool) -> bool {
-        let endpoint = self.endpoints.get(&request.address.endpoint);
-        let (listed, recovered) = endpoint.map_or((false, false), |e| (e.listed, e.recovered));
+        let lists = self.sources.get(&request.address.source());
+        let (listed, recovered) = lists.map_or((false, false), |e| (e.listed, e.recovered));
         let told = self.leader.handed_over && request.life.worker.is_none();
         !listed || (known_before && !recovered && !told)
     }

@@ -6,7 +6,7 @@ use std::{
 };
 
 use super::{Engine, Entry};
-use crate::{api::Phase, schedule::Counts};
+use crate::{api::Phase, ids::Source, schedule::Counts};
 
 /// Numbers for metrics, computed from the state.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -23,9 +23,11 @@ pub struct Snapshot {
     pub free: u32,
     /// Endpoints that are watched.
     pub endpoints: usize,
+    /// Requests that are known, finished ones too, by where they are.
+    pub sources: BTreeMap<Source, usize>,
     /// Requests that wait for a status write.
     pub backlog: usize,
-    /// Every endpoint of the slice was listed.
+    /// Everything that is served was listed.
     pub listed: bool,
     /// What waits and runs of each service.
     pub services: BTreeMap<Arc<str>, Counts>,
@@ -42,11 +44,7 @@ impl Engine {
     #[must_use]
     pub fn snapshot(&self) -> Snapshot {
         let mut snapshot = Snapshot {
-            endpoints: self
-                .endpoints
-                .values()
-                .filter(|endpoint| !endpoint.suspect)
-                .count(),
+            endpoints: self.usable_endpoints(),
             backlog: self.writes.backlog(),
             listed: self.slice_listed(),
             services: self
@@ -59,12 +57,20 @@ impl Engine {
             ..Snapshot::default()
         };
         self.sessions.count_into(&mut snapshot);
+        let mut known: Vec<(&Source, usize)> =
+            self.sources.keys().map(|source| (source, 0)).collect();
         for entry in self.entries.values() {
+            // There are few sources and many requests.
+            if let Some((_, n)) = known.iter_mut().find(|(source, _)| entry.is_at(source)) {
+                *n += 1;
+            }
             match entry {
                 Entry::Finished(_) => snapshot.finished += 1,
                 Entry::Live(request) => *snapshot.phases.entry(request.phase()).or_default() += 1,
             }
         }
+        let known = known.into_iter().map(|(source, n)| (source.clone(), n));
+        snapshot.sources = known.collect();
         snapshot
     }
 }

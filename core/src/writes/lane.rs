@@ -1,4 +1,4 @@
-//! The writes of one endpoint.
+//! The writes of one source.
 
 use std::{collections::BTreeSet, time::Duration};
 

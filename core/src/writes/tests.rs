@@ -16,17 +16,24 @@ fn start(writes: &mut Writes, at: u64) -> Option<(Uid, Urgency)> {
     writes.start(ms(at), |_| false)
 }
 
+fn source(endpoint: &str) -> Source {
+    Source {
+        endpoint: endpoint.into(),
+        kind: "requests.internal.services".into(),
+    }
+}
+
 fn uid(n: u32) -> Uid {
     Uid::new(&n.to_string())
 }
 
 #[test]
 fn a_request_that_ends_within_the_first_delay_costs_one_write() {
-    let (mut writes, endpoint) = (Writes::new(PACE), "e".into());
-    writes.want(&uid(1), &endpoint, Urgency::Live, ms(0));
+    let (mut writes, at) = (Writes::new(PACE), source("e"));
+    writes.want(&uid(1), &at, Urgency::Live, ms(0));
     assert_eq!(start(&mut writes, 700), None);
     assert_eq!(writes.wake_at(ms(700)), Some(ms(750)));
-    writes.want(&uid(1), &endpoint, Urgency::Now, ms(700));
+    writes.want(&uid(1), &at, Urgency::Now, ms(700));
     assert_eq!(start(&mut writes, 700), Some((uid(1), Urgency::Now)));
     writes.done(&uid(1), ms(710));
     assert_eq!((start(&mut writes, 99_000), writes.backlog()), (None, 0));
@@ -34,10 +41,10 @@ fn a_request_that_ends_within_the_first_delay_costs_one_write() {
 
 #[test]
 fn live_states_of_one_request_keep_their_distance() {
-    let (mut writes, endpoint) = (Writes::new(PACE), "e".into());
-    writes.want(&uid(1), &endpoint, Urgency::Live, ms(0));
+    let (mut writes, at) = (Writes::new(PACE), source("e"));
+    writes.want(&uid(1), &at, Urgency::Live, ms(0));
     assert!(start(&mut writes, 750).is_some());
-    writes.want(&uid(1), &endpoint, Urgency::Live, ms(760));
+    writes.want(&uid(1), &at, Urgency::Live, ms(760));
     assert_eq!(
         start(&mut writes, 9000),
         None,
@@ -50,11 +57,11 @@ fn live_states_of_one_request_keep_their_distance() {
 
 #[test]
 fn ends_go_first_and_live_states_leave_them_slots() {
-    let (mut writes, endpoint) = (Writes::new(PACE), "e".into());
+    let (mut writes, at) = (Writes::new(PACE), source("e"));
     for n in 0..4 {
-        writes.want(&uid(n), &endpoint, Urgency::Live, ms(0));
+        writes.want(&uid(n), &at, Urgency::Live, ms(0));
     }
-    writes.want(&uid(9), &endpoint, Urgency::Now, ms(800));
+    writes.want(&uid(9), &at, Urgency::Now, ms(800));
     assert_eq!(start(&mut writes, 800), Some((uid(9), Urgency::Now)));
     assert_eq!(start(&mut writes, 800).unwrap().1, Urgency::Live);
     assert_eq!(
@@ -63,7 +70,7 @@ fn ends_go_first_and_live_states_leave_them_slots() {
         "a quarter of four slots is one"
     );
     for n in 10..14 {
-        writes.want(&uid(n), &endpoint, Urgency::Now, ms(800));
+        writes.want(&uid(n), &at, Urgency::Now, ms(800));
     }
     let started = std::iter::from_fn(|| start(&mut writes, 800)).count();
     assert_eq!(started, 2, "four slots in all");
@@ -72,13 +79,13 @@ fn ends_go_first_and_live_states_leave_them_slots() {
 
 #[test]
 fn a_failed_write_is_tried_again_later_each_time_and_keeps_its_urgency() {
-    let (mut writes, endpoint) = (Writes::new(PACE), "e".into());
-    writes.want(&uid(1), &endpoint, Urgency::Now, ms(0));
+    let (mut writes, at) = (Writes::new(PACE), source("e"));
+    writes.want(&uid(1), &at, Urgency::Now, ms(0));
     let mut now = 0;
     for delay in [200, 400, 800] {
         assert_eq!(start(&mut writes, now), Some((uid(1), Urgency::Now)));
         writes.failed(&uid(1), false, ms(now));
-        writes.want(&uid(1), &endpoint, Urgency::Live, ms(now));
+        writes.want(&uid(1), &at, Urgency::Live, ms(now));
         assert_eq!(start(&mut writes, now + delay - 1), None);
         now += delay;
     }
@@ -92,22 +99,22 @@ fn a_failed_write_is_tried_again_later_each_time_and_keeps_its_urgency() {
 
 #[test]
 fn what_is_forgotten_is_not_written_and_its_slot_is_free_when_its_write_is_answered() {
-    let (mut writes, endpoint) = (
+    let (mut writes, at) = (
         Writes::new(Pace {
             parallel: 1,
             ..PACE
         }),
-        "e".into(),
+        source("e"),
     );
-    writes.want(&uid(1), &endpoint, Urgency::Now, ms(0));
-    writes.want(&uid(2), &endpoint, Urgency::Now, ms(1));
+    writes.want(&uid(1), &at, Urgency::Now, ms(0));
+    writes.want(&uid(2), &at, Urgency::Now, ms(1));
     assert!(start(&mut writes, 1).is_some());
     writes.forget(&uid(1));
     assert_eq!(start(&mut writes, 1), None, "the write is still on its way");
     writes.failed(&uid(1), true, ms(2));
     assert_eq!(start(&mut writes, 2), Some((uid(2), Urgency::Now)));
     writes.forget(&uid(2));
-    writes.want(&uid(2), &endpoint, Urgency::Now, ms(3));
+    writes.want(&uid(2), &at, Urgency::Now, ms(3));
     assert_eq!(
         start(&mut writes, 3),
         None,
@@ -122,10 +129,10 @@ fn what_is_forgotten_is_not_written_and_its_slot_is_free_when_its_write_is_answe
 #[test]
 fn what_moves_away_from_a_stopped_endpoint_is_written_at_the_new_one() {
     let mut writes = Writes::new(PACE);
-    writes.want(&uid(1), &"away".into(), Urgency::Now, ms(0));
-    writes.moved(&uid(1), &"there".into());
+    writes.want(&uid(1), &source("away"), Urgency::Now, ms(0));
+    writes.moved(&uid(1), &source("there"));
     assert_eq!(
-        writes.start(ms(1), |endpoint| endpoint == "away"),
+        writes.start(ms(1), |source| &*source.endpoint == "away"),
         Some((uid(1), Urgency::Now))
     );
 }
@@ -133,29 +140,32 @@ fn what_moves_away_from_a_stopped_endpoint_is_written_at_the_new_one() {
 #[test]
 fn a_stopped_endpoint_holds_up_no_other() {
     let mut writes = Writes::new(PACE);
-    writes.want(&uid(1), &"away".into(), Urgency::Now, ms(0));
-    writes.want(&uid(2), &"there".into(), Urgency::Now, ms(1));
+    writes.want(&uid(1), &source("away"), Urgency::Now, ms(0));
+    writes.want(&uid(2), &source("there"), Urgency::Now, ms(1));
     assert_eq!(
-        writes.start(ms(1), |endpoint| endpoint == "away"),
+        writes.start(ms(1), |source| &*source.endpoint == "away"),
         Some((uid(2), Urgency::Now))
     );
-    assert_eq!(writes.start(ms(1), |endpoint| endpoint == "away"), None);
+    assert_eq!(
+        writes.start(ms(1), |source| &*source.endpoint == "away"),
+        None
+    );
 }
 
 #[test]
 fn a_hurry_leaves_no_delay() {
-    let (mut writes, endpoint) = (Writes::new(PACE), "e".into());
-    writes.want(&uid(1), &endpoint, Urgency::Live, ms(0));
-    writes.want(&uid(2), &endpoint, Urgency::Now, ms(0));
+    let (mut writes, at) = (Writes::new(PACE), source("e"));
+    writes.want(&uid(1), &at, Urgency::Live, ms(0));
+    writes.want(&uid(2), &at, Urgency::Now, ms(0));
     assert!(start(&mut writes, 0).is_some());
-    writes.want(&uid(2), &endpoint, Urgency::Live, ms(1));
+    writes.want(&uid(2), &at, Urgency::Live, ms(1));
     writes.hurry(ms(1));
     assert_eq!(start(&mut writes, 1), Some((uid(1), Urgency::Live)));
     writes.done(&uid(1), ms(2));
     writes.done(&uid(2), ms(2));
     assert_eq!(start(&mut writes, 2), Some((uid(2), Urgency::Live)));
     writes.done(&uid(2), ms(3));
-    writes.want(&uid(3), &endpoint, Urgency::Live, ms(3));
+    writes.want(&uid(3), &at, Urgency::Live, ms(3));
     assert!(
         start(&mut writes, 3).is_some(),
         "what becomes dirty later does not wait either"

@@ -62,6 +62,15 @@ fn rules_name_their_key() {
             "pause.services",
         ),
         ("{servicesDir: s, pause: {everything: true}}", "everything"),
+        ("{servicesDir: s, kcp: {mode: kpc}}", "mode"),
+        (
+            "{servicesDir: s, kcp: {namespaces: [Team]}}",
+            "kcp.namespaces",
+        ),
+        (
+            "{servicesDir: s, kcp: {mode: static, namespaces: [team]}}",
+            "kcp.namespaces",
+        ),
     ] {
         let error = read(yaml).unwrap_err().to_string();
         assert!(error.contains(key), "{yaml}: {error}");

@@ -1,6 +1,8 @@
 //! The engine's reads and deletions of single requests. No call outlives its time; each answer is an
 //! event.
 
+use std::sync::Arc;
+
 use isc_core::{
     engine::{DeleteResult, Event},
     ids::{Address, AttemptId, Uid},
@@ -9,10 +11,11 @@ use serde::de::IgnoredAny;
 use serde_json::json;
 
 use super::{
-    client::{CallError, Clients, object_path},
+    client::{CallError, Clients},
     explain::explain,
     object::Seen,
 };
+use crate::kinds::Kind;
 
 // === impl Clients ===
 
@@ -20,14 +23,14 @@ impl Clients {
     /// Reads the parameters of a claimed request; none when it is another object by now, or not now.
     pub(crate) async fn read_params(&self, id: AttemptId, address: &Address) -> Event {
         let params = self.read(&id.uid, address, "parameters").await;
-        let params = params.map(|seen| seen.params());
+        let params = params.and_then(|(kind, seen)| seen.params(&kind));
         Event::ParamsRead(id, params)
     }
 
     /// Reads the status of a request; none when it is another object by now, or not now.
     pub(crate) async fn read_status(&self, uid: Uid, address: &Address) -> Event {
         let seen = self.read(&uid, address, "status").await;
-        let status = seen.and_then(|seen| seen.status());
+        let status = seen.and_then(|(kind, seen)| seen.status(&kind));
         Event::StatusRead(uid, status.map(Box::new))
     }
 
@@ -36,36 +39,39 @@ impl Clients {
         let options = json!({
             "apiVersion": "v1", "kind": "DeleteOptions", "preconditions": {"uid": &*uid.0},
         });
-        let request = http::Request::delete(object_path(address))
-            .header(http::header::CONTENT_TYPE, "application/json")
-            .body(options.to_string().into_bytes());
-        let deleted: Result<IgnoredAny, _> = self.call(&address.endpoint, request).await;
-        let result = match deleted {
-            Ok(_) => DeleteResult::Gone,
+        let result = match self.delete_with(options.to_string(), address).await {
+            Ok(IgnoredAny) => DeleteResult::Gone,
             Err(error) if is_gone(&error, address) => DeleteResult::Gone,
             Err(error) => {
-                let hint = if error.code() == 403 {
-                    "; deleting finished requests needs the verb `delete` on apiexports/content \
-                     (deploy/kcp/rbac-controller.yaml)"
-                } else {
-                    ""
-                };
-                tracing::warn!(request = %address, "cannot delete a finished request: {}{hint}", explain(&error));
+                tracing::warn!(request = %address, "cannot delete a finished request: {}", explain(&error));
                 DeleteResult::Retry
             }
         };
         Event::Deleted(uid, result)
     }
 
-    /// Reads a request.
-    pub(super) async fn get(&self, address: &Address) -> Result<Seen, CallError> {
-        let request = http::Request::get(object_path(address)).body(vec![]);
+    async fn delete_with(
+        &self,
+        options: String,
+        address: &Address,
+    ) -> Result<IgnoredAny, CallError> {
+        let request = http::Request::delete(self.object_path(address)?)
+            .header(http::header::CONTENT_TYPE, "application/json")
+            .body(options.into_bytes());
         self.call(&address.endpoint, request).await
     }
 
-    async fn read(&self, uid: &Uid, address: &Address, what: &str) -> Option<Seen> {
+    /// Reads a request.
+    pub(super) async fn get(&self, address: &Address) -> Result<(Arc<Kind>, Seen), CallError> {
+        let kind = self.kind(&address.kind)?;
+        let request = http::Request::get(self.object_path(address)?).body(vec![]);
+        let seen = self.call(&address.endpoint, request).await?;
+        Ok((kind.clone(), seen))
+    }
+
+    async fn read(&self, uid: &Uid, address: &Address, what: &str) -> Option<(Arc<Kind>, Seen)> {
         match self.get(address).await {
-            Ok(seen) => Some(seen).filter(|seen| seen.uid().as_ref() == Some(uid)),
+            Ok(found) => Some(found).filter(|(_, seen)| seen.uid().as_ref() == Some(uid)),
             Err(error) => {
                 tracing::warn!(request = %address, "cannot read the {what}: {}", explain(&error));
                 None

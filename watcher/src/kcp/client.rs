@@ -2,15 +2,12 @@
 
 use std::{
     collections::HashMap,
-    sync::{Arc, PoisonError, RwLock},
+    sync::{Arc, Mutex, OnceLock, PoisonError, RwLock},
     time::Duration,
 };
 
-use isc_core::{
-    api::{GROUP, PLURAL, VERSION},
-    ids::Address,
-};
-use isc_runtime::services::Catalogue;
+use isc_core::ids::Address;
+use isc_runtime::{nag::Nag, services::Catalogue};
 use kube::{
     Client, Config,
     client::Body,
@@ -19,8 +16,16 @@ use kube::{
 use serde::de::DeserializeOwned;
 use tokio::sync::watch;
 
-use super::explain::explain;
-use crate::admission::Admission;
+use super::{
+    explain::explain,
+    paths::Paths,
+    place::{self, Place, Reach},
+};
+use crate::{
+    admission::Admission,
+    config::Mode,
+    kinds::{Kind, Kinds},
+};
 
 /// A call to the API server may take so long.
 pub(super) const CALL_TIMEOUT: Duration = Duration::from_secs(30);
@@ -36,7 +41,20 @@ pub(crate) struct Clients {
     base: Config,
     services: Services,
     admission: Admission,
-    endpoints: Arc<RwLock<HashMap<Arc<str>, Client>>>,
+    kinds: Kinds,
+    paths: Paths,
+    mode: Arc<OnceLock<Mode>>,
+    /// Status writes that are forbidden.
+    pub(super) refusals: Arc<Mutex<Nag>>,
+    endpoints: Arc<RwLock<HashMap<String, Client>>>,
+}
+
+/// Where the Leases of this watcher are.
+#[derive(Clone)]
+pub(crate) struct Home {
+    /// Of the provider workspace, or of the plain cluster.
+    pub(super) client: Client,
+    pub(super) namespace: String,
 }
 
 /// Why a call gave nothing.
@@ -44,6 +62,8 @@ pub(crate) struct Clients {
 pub(super) enum CallError {
     #[error("no answer within {} s", .0.as_secs())]
     Timeout(Duration),
+    #[error("no kind {0} is configured")]
+    NoKind(Arc<str>),
     #[error(transparent)]
     Kube(#[from] kube::Error),
 }
@@ -54,7 +74,7 @@ pub enum KubeconfigError {
     /// The variable is not set.
     #[error(
         "KUBECONFIG is not set: point it at a kubeconfig whose server is the provider workspace, \
-         as in https://kcp.example.com/clusters/root:org:provider"
+         as in https://kcp.example.com/clusters/root:org:provider (or a virtual workspace, or a plain cluster)"
     )]
     NotSet,
     /// The file cannot be used.
@@ -97,14 +117,22 @@ pub(crate) async fn base_config() -> Result<Config, KubeconfigError> {
 // === impl Clients ===
 
 impl Clients {
-    /// Clients with the credentials of that configuration. What they read of requests is seen in the
-    /// light of these services, and judged there.
+    /// Clients with the credentials of that configuration. What they read of requests of these kinds is
+    /// seen in the light of these services, and judged there.
     #[must_use]
-    pub(crate) fn new(base: Config, (services, admission): (Services, Admission)) -> Self {
+    pub(crate) fn new(
+        base: Config,
+        (services, admission): (Services, Admission),
+        kinds: Kinds,
+    ) -> Self {
         Self {
             base,
             services,
             admission,
+            kinds,
+            paths: Paths::new(),
+            mode: Arc::default(),
+            refusals: Arc::new(Mutex::new(Nag::new("the right to write statuses"))),
             endpoints: Arc::default(),
         }
     }
@@ -117,11 +145,46 @@ impl Clients {
         Client::try_from(self.base.clone())
     }
 
+    /// What KUBECONFIG points at.
+    pub(super) fn url(&self) -> String {
+        self.base.cluster_url.to_string()
+    }
+
+    /// How requests are reached, said once, before the first of them is known.
+    pub(super) fn reaches(&self, mode: Mode) {
+        // A second word would be the same.
+        let _same = self.mode.set(mode);
+    }
+
+    /// What requests are reached through.
+    pub(super) fn reach(&self) -> Reach {
+        match self.mode.get() {
+            Some(Mode::Kubernetes) => Reach::Plain,
+            Some(Mode::Kcp | Mode::Static) | None => Reach::Workspaces,
+        }
+    }
+
+    /// Where Leases can be kept; nowhere in a virtual workspace, nor while it is not known what there is.
+    ///
+    /// # Errors
+    /// When the credentials cannot be used.
+    pub(crate) fn home(&self) -> Result<Option<Home>, kube::Error> {
+        let namespace = match self.mode.get() {
+            Some(Mode::Kcp) => "default".to_owned(),
+            // The watcher's own, not one of those that it serves: who may write there can leave marks.
+            Some(Mode::Kubernetes) => self.base.default_namespace.clone(),
+            Some(Mode::Static) | None => return Ok(None),
+        };
+        let client = self.provider()?;
+        Ok(Some(Home { client, namespace }))
+    }
+
     /// The client of an endpoint; made when it is asked for the first time.
     ///
     /// # Errors
     /// When the endpoint is not a URL, or the credentials cannot be used.
-    pub(crate) fn endpoint(&self, url: &Arc<str>) -> Result<Client, kube::Error> {
+    pub(crate) fn endpoint(&self, endpoint: &str) -> Result<Client, kube::Error> {
+        let (url, _) = place::parts(endpoint);
         if let Some(client) = self
             .endpoints
             .read()
@@ -139,7 +202,42 @@ impl Clients {
             .endpoints
             .write()
             .unwrap_or_else(PoisonError::into_inner);
-        Ok(endpoints.entry(url.clone()).or_insert(client).clone())
+        Ok(endpoints.entry(url.to_owned()).or_insert(client).clone())
+    }
+
+    /// The kinds that are served.
+    pub(crate) fn kinds(&self) -> &Kinds {
+        &self.kinds
+    }
+
+    /// The kind of that id.
+    pub(super) fn kind(&self, id: &Arc<str>) -> Result<&Arc<Kind>, CallError> {
+        let kind = self.kinds.get(id);
+        kind.ok_or_else(|| CallError::NoKind(id.clone()))
+    }
+
+    /// The paths of workspaces.
+    pub(crate) fn paths(&self) -> &Paths {
+        &self.paths
+    }
+
+    /// Where a request is seen.
+    pub(super) fn place(&self, address: &Address) -> Place {
+        Place {
+            source: address.source(),
+            reach: self.reach(),
+        }
+    }
+
+    /// The path of a request's object below its endpoint. All its parts are DNS names.
+    pub(super) fn object_path(&self, address: &Address) -> Result<String, CallError> {
+        let kind = self.kind(&address.kind)?.served();
+        let (prefix, version) = (self.reach().prefix(&address.cluster), kind.api_version());
+        let (namespace, plural) = (&address.namespace, &kind.plural);
+        let name = &address.name;
+        Ok(format!(
+            "{prefix}/apis/{version}/namespaces/{namespace}/{plural}/{name}"
+        ))
     }
 
     /// The services as they change.
@@ -160,7 +258,7 @@ impl Clients {
     /// One call to an endpoint.
     pub(super) async fn call<T: DeserializeOwned>(
         &self,
-        endpoint: &Arc<str>,
+        endpoint: &str,
         request: http::Result<http::Request<Vec<u8>>>,
     ) -> Result<T, CallError> {
         let request = request.map_err(kube::Error::HttpError)?;
@@ -214,15 +312,4 @@ pub(super) fn wildcard(endpoint: Client) -> Client {
         }
     });
     Client::new(service, "default")
-}
-
-/// The path of a request's object below its endpoint. All its parts are DNS names.
-pub(super) fn object_path(address: &Address) -> String {
-    let Address {
-        cluster,
-        namespace,
-        name,
-        ..
-    } = address;
-    format!("/clusters/{cluster}/apis/{GROUP}/{VERSION}/namespaces/{namespace}/{PLURAL}/{name}")
 }

@@ -27,27 +27,55 @@ pub(super) fn explain(error: &(dyn Error + 'static)) -> String {
     }
 }
 
-fn remedy(text: &str) -> Option<&'static str> {
+fn remedy(text: &str) -> Option<String> {
     let lower = text.to_lowercase();
     let any = |words: &[&str]| words.iter().any(|word| lower.contains(word));
     if any(&["certificate", "unknownissuer", "notvalidforname"]) {
-        Some("check certificate-authority-data and server in the kubeconfig")
+        Some("check certificate-authority-data and server in the kubeconfig".into())
     } else if any(&[
         "connection refused",
         "tcp connect error",
         "dns error",
         "timed out",
     ]) {
-        Some("check that kcp runs and that the kubeconfig's server is right")
+        Some("check that kcp runs and that the kubeconfig's server is right".into())
     } else if any(&["unauthorized", "401"]) {
-        Some("check the user's token or certificate in the kubeconfig")
+        Some("check the user's token or certificate in the kubeconfig".into())
     } else if any(&["forbidden", "403"]) {
-        Some(
-            "check the RBAC of the controller's user in the provider workspace (deploy/kcp/rbac-controller.yaml)",
-        )
+        Some(permission(text))
     } else {
         None
     }
+}
+
+/// Which right is missing, by what the API server forbids. A virtual workspace forbids what is asked of a
+/// request, but the right for it is one to the content of the export.
+fn permission(text: &str) -> String {
+    const KCP: &str = "in the provider workspace (deploy/kcp/rbac-controller.yaml)";
+    const ENTER: &str = "the right to enter it, ClusterRole system:kcp:workspace:access";
+    let Some((verb, resource)) = forbidden(text) else {
+        return format!(
+            "let the watcher's user enter the workspace: bind the ClusterRole system:kcp:workspace:access to it \
+             {KCP}"
+        );
+    };
+    if resource == "apiexportendpointslices" {
+        return format!(
+            "let the watcher's user `{verb}` apiexportendpointslices {KCP}; everything there needs {ENTER}, too"
+        );
+    }
+    format!(
+        "let the watcher's user `{verb}` apiexports/content {KCP}, with {ENTER}; in a plain cluster `{verb}` \
+         {resource} (deploy/kubernetes/rbac.yaml)"
+    )
+}
+
+/// The verb and the resource of `User "x" cannot list resource "requests" in API group ...`.
+fn forbidden(text: &str) -> Option<(&str, &str)> {
+    let (_, rest) = text.split_once(" cannot ")?;
+    let (verb, rest) = rest.split_once(" resource \"")?;
+    let (resource, _) = rest.split_once('"')?;
+    Some((verb, resource))
 }
 
 #[cfg(test)]
@@ -61,6 +89,31 @@ mod tests {
     #[derive(Debug, thiserror::Error)]
     #[error("invalid peer certificate: UnknownIssuer")]
     struct Inner;
+
+    #[derive(Debug, thiserror::Error)]
+    #[error("{0}")]
+    struct Said(&'static str);
+
+    #[test]
+    fn a_missing_right_is_named() {
+        for (said, named) in [
+            (
+                r#"apiexportendpointslices.apis.kcp.io is forbidden: User "isc" cannot watch resource "apiexportendpointslices" in API group "apis.kcp.io" at the cluster scope"#,
+                "`watch` apiexportendpointslices in the provider workspace",
+            ),
+            (
+                r#"requests.internal.services "a" is forbidden: User "isc" cannot patch resource "requests/status" in API group "internal.services" in the namespace "default""#,
+                "`patch` apiexports/content in the provider workspace",
+            ),
+            (
+                r#"forbidden: User "isc" cannot get path "/apis/apis.kcp.io/v1alpha1": access denied"#,
+                "system:kcp:workspace:access",
+            ),
+        ] {
+            let text = explain(&Said(said));
+            assert!(text.contains(named), "{text}");
+        }
+    }
 
     #[test]
     fn the_innermost_cause_and_the_remedy_are_told() {

@@ -9,6 +9,7 @@ use kube::{
     runtime::watcher::{self, watcher},
 };
 use serde::de::DeserializeOwned;
+use tokio::time::Instant;
 
 use super::explain::explain;
 
@@ -16,6 +17,9 @@ use super::explain::explain;
 /// a lasting one not often: one cheap call every few seconds, so that work goes on soon after an outage.
 pub(super) const BACKOFF: (Duration, Duration) =
     (Duration::from_millis(250), Duration::from_secs(5));
+
+/// After so long without trouble the next one is tried again soon.
+const CALM: Duration = Duration::from_secs(15);
 
 /// Who hears of a kind's objects.
 pub(super) trait Listener<K: Send>: Send {
@@ -29,8 +33,12 @@ pub(super) trait Listener<K: Send>: Send {
         nag: &mut Nag,
     ) -> impl Future<Output = bool> + Send;
 
-    /// Hears why it hears nothing; returns what to say of it.
-    fn trouble(&mut self, why: String) -> String;
+    /// Hears why it hears nothing, in words; returns what to say of it.
+    fn trouble(
+        &mut self,
+        error: &watcher::Error,
+        why: String,
+    ) -> impl Future<Output = String> + Send;
 
     /// Whether only a fresh list is good enough after that error. A watch that cannot start would be
     /// tried with the same version for ever.
@@ -44,6 +52,17 @@ pub(super) trait Listener<K: Send>: Send {
     }
 }
 
+/// The HTTP code of an error; 0 when no server gave it.
+pub(super) fn code(error: &watcher::Error) -> u16 {
+    match error {
+        watcher::Error::WatchError(status) => status.code,
+        watcher::Error::InitialListFailed(kube::Error::Api(status))
+        | watcher::Error::WatchStartFailed(kube::Error::Api(status))
+        | watcher::Error::WatchFailed(kube::Error::Api(status)) => status.code,
+        _ => 0,
+    }
+}
+
 /// Lists and watches until the listener wants no more.
 pub(super) async fn follow<K, L>(api: Api<K>, config: watcher::Config, listener: &mut L)
 where
@@ -52,6 +71,7 @@ where
 {
     let mut nag = Nag::new(L::WHAT);
     let mut backoff = Backoff::new(BACKOFF.0, BACKOFF.1);
+    let mut last_trouble = Instant::now();
     loop {
         // Classic list and watch: consistent, paged; a streaming list of an export without bindings
         // never ends (kcp-dev/kcp#4384).
@@ -63,16 +83,19 @@ where
             };
             match item {
                 Some(Ok(event)) => {
-                    // A list that merely began is no success yet.
-                    if !matches!(event, watcher::Event::Init | watcher::Event::InitApply(_)) {
-                        backoff.reset();
-                    }
                     if !listener.hear(event, &mut nag).await {
                         return;
                     }
                 }
                 Some(Err(error)) => {
-                    nag.trouble(&listener.trouble(explain(&error)));
+                    let said = listener.trouble(&error, explain(&error)).await;
+                    nag.trouble(&said);
+                    // A list is no success yet: where watching is not allowed, everything would be listed
+                    // again and again.
+                    if last_trouble.elapsed() > CALM {
+                        backoff.reset();
+                    }
+                    last_trouble = Instant::now();
                     tokio::time::sleep(backoff.delay()).await;
                     if listener.wants_fresh(&error) {
                         break;

@@ -1,4 +1,5 @@
-//! The mark of a clean end: a Lease in the provider workspace that says "all that was decided is in the
+//! The mark of a clean end: a Lease in the provider workspace, or in the
+//! namespace of a plain cluster that KUBECONFIG names, that says "all that was decided is in the
 //! statuses". Whoever takes it knows so too, and need not wait for what workers might say.
 //!
 //! It is true only until something is granted. So it is taken and cleared in one update before anything
@@ -12,16 +13,14 @@ use k8s_openapi::{
     api::coordination::v1::{Lease, LeaseSpec},
     apimachinery::pkg::apis::meta::v1::MicroTime,
 };
-use kube::{Api, Client, api::PostParams};
+use kube::{Api, api::PostParams};
 
 use super::{
-    client::{CallError, within},
+    client::{CallError, Home, within},
     explain::explain,
     follow::BACKOFF,
 };
 
-/// The namespace of the Lease.
-const NAMESPACE: &str = "default";
 /// A mark that is older says nothing: one that could not be cleared must not last.
 const VALID: Duration = Duration::from_secs(600);
 /// One call may take so long.
@@ -31,7 +30,8 @@ const REFUSALS: u32 = 5;
 /// What the missing permission costs, and how to give it.
 const REMEDY: &str = "without the hand-over mark, a watcher waits one lease period before it grants what it \
      finds; let its user get, create and update leases in the namespace default of the provider \
-     workspace (deploy/kcp/rbac-controller.yaml)";
+     workspace (deploy/kcp/rbac-controller.yaml), or of a plain cluster in the namespace that its kubeconfig \
+     names (deploy/kubernetes/rbac.yaml)";
 
 /// Where the mark of an instance is.
 #[derive(Clone, Debug)]
@@ -63,8 +63,8 @@ impl Mark {
 
     /// Takes and clears the mark. While kcp does not answer, nothing can be granted either: so that is
     /// waited for, and `waiting` hears why. A refusal is an answer.
-    pub(super) async fn take(&self, client: &Client, waiting: impl Fn(&str)) -> Taken {
-        let api = api(client);
+    pub(super) async fn take(&self, home: &Home, waiting: impl Fn(&str)) -> Taken {
+        let api = api(home);
         let mut nag = Nag::new("kcp");
         let mut backoff = Backoff::new(BACKOFF.0, BACKOFF.1);
         let mut refusals = 0;
@@ -101,8 +101,8 @@ impl Mark {
     }
 
     /// Clears a mark that could not be taken, as long as one could be believed.
-    pub(super) async fn forget(self, client: Client) {
-        let api = api(&client);
+    pub(super) async fn forget(self, home: Home) {
+        let api = api(&home);
         let mut backoff = Backoff::new(BACKOFF.1, VALID / 10);
         let clear = async {
             while self.try_take(&api).await.is_err() {
@@ -133,8 +133,8 @@ impl Mark {
     }
 
     /// Leaves the mark, if that is possible within `limit`. Nothing may be granted any more.
-    pub(crate) async fn leave(&self, client: &Client, limit: Duration) {
-        let api = api(client);
+    pub(crate) async fn leave(&self, home: &Home, limit: Duration) {
+        let api = api(home);
         match tokio::time::timeout(limit, self.try_leave(&api)).await {
             Ok(Ok(())) => tracing::info!("ended clean, and said so for the next watcher"),
             Ok(Err(error)) if matches!(error.code(), 403 | 404) => {
@@ -167,8 +167,8 @@ impl Mark {
     }
 }
 
-fn api(client: &Client) -> Api<Lease> {
-    Api::namespaced(client.clone(), NAMESPACE)
+fn api(home: &Home) -> Api<Lease> {
+    Api::namespaced(home.client.clone(), &home.namespace)
 }
 
 /// When the mark was left; none when there is none.

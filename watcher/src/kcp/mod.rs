@@ -1,22 +1,31 @@
-//! The edge to kcp: one KUBECONFIG, the endpoint slice, a list and watch per endpoint, status writes.
+//! The edge to kcp: one KUBECONFIG, the endpoint slices, a list and watch per endpoint and kind, status
+//! writes.
 //!
-//! It turns objects into observations and carries out the engine's reads, writes and deletions; it decides
+//! `mode` tells whether there are workspaces at all, `follower` keeps the watches, `place` says how what
+//! they see is addressed, `paths` knows the paths of workspaces. It turns objects into observations and carries out the engine's reads, writes and deletions; it decides
 //! nothing.
 
 mod calls;
 mod client;
 mod explain;
 mod follow;
+mod follower;
 mod lists;
 mod mark;
+mod mode;
 mod news;
 mod object;
+mod paths;
+mod place;
+mod resource;
 mod slice;
 mod status;
 mod watch;
 
 pub use client::KubeconfigError;
 pub(crate) use client::{Clients, Services, base_config};
+pub(crate) use follower::Follower;
 pub(crate) use mark::Mark;
 pub(crate) use news::{Announcer, News};
-pub(crate) use slice::Follower;
+pub(crate) use place::label as endpoint_label;
+pub(crate) use resource::Served;

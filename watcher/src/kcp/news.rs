@@ -5,7 +5,7 @@
 use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use isc_core::{
-    api::{GROUP, KIND, Phase, VERSION},
+    api::{GROUP, Phase},
     engine::Write,
     ids::{Address, Uid},
     reason::Reason,
@@ -19,7 +19,10 @@ use serde::de::IgnoredAny;
 use tokio::{sync::mpsc, task::JoinSet, time::Instant};
 use tokio_util::sync::CancellationToken;
 
-use super::client::{CallError, Clients};
+use super::{
+    client::{CallError, Clients},
+    resource::Served,
+};
 use crate::metrics::Metrics;
 
 /// Events on their way at once.
@@ -84,7 +87,7 @@ impl News {
             || Reason::parse(&self.reason).is_some_and(|reason| troubled.contains(&reason))
     }
 
-    fn into_event(self, instance: &str) -> Event {
+    fn into_event(self, of: &Served, instance: &str) -> Event {
         let kind = if self.is_warning() {
             "Warning"
         } else {
@@ -104,8 +107,8 @@ impl News {
             action: Some(format!("{:?}", self.phase)),
             note: Some(note.into()),
             regarding: Some(ObjectReference {
-                api_version: Some(format!("{GROUP}/{VERSION}")),
-                kind: Some(KIND.into()),
+                api_version: Some(of.api_version()),
+                kind: Some(of.kind.clone()),
                 name: Some(name.into()),
                 namespace: Some(namespace.into()),
                 uid: Some(self.uid.to_string()),
@@ -173,9 +176,7 @@ impl Announcer {
         }
         let (clients, instance) = (self.clients.clone(), self.instance.clone());
         self.calls.spawn(async move {
-            let result = clients
-                .create_event(news.into_event(&instance), &place)
-                .await;
+            let result = clients.announce(news, &instance, &place).await;
             (place, result)
         });
     }
@@ -202,7 +203,9 @@ impl Announcer {
             tracing::info!(
                 %cluster,
                 "this workspace gets no Events, which is fine; to get them, accept the permission claim \
-                 `events` in its APIBinding (deploy/kcp/apibinding.yaml). Said once, for all workspaces: {text}"
+                 `events` in its APIBinding (deploy/kcp/apibinding.yaml), and let the watcher's user `create` \
+                 apiexports/content in the provider workspace (deploy/kcp/rbac-controller.yaml). Said once, for \
+                 all workspaces: {text}"
             );
         }
     }
@@ -211,11 +214,22 @@ impl Announcer {
 // === impl Clients ===
 
 impl Clients {
+    async fn announce(
+        &self,
+        news: News,
+        instance: &str,
+        place: &Place,
+    ) -> Result<IgnoredAny, CallError> {
+        let kind = self.kind(&news.address.kind)?;
+        self.create_event(news.into_event(kind.served(), instance), place)
+            .await
+    }
+
     async fn create_event(&self, event: Event, place: &Place) -> Result<IgnoredAny, CallError> {
         let (endpoint, cluster) = place;
         let namespace = event.metadata.namespace.as_deref().unwrap_or_default();
-        let path =
-            format!("/clusters/{cluster}/apis/events.k8s.io/v1/namespaces/{namespace}/events");
+        let prefix = self.reach().prefix(cluster);
+        let path = format!("{prefix}/apis/events.k8s.io/v1/namespaces/{namespace}/events");
         let body = serde_json::to_vec(&event).map_err(kube::Error::SerdeError)?;
         let request = http::Request::post(path)
             .header(http::header::CONTENT_TYPE, "application/json")
@@ -233,6 +247,7 @@ mod tests {
             uid: Uid::new("u"),
             address: Address {
                 endpoint: "https://kcp".into(),
+                kind: Served::request().id(),
                 cluster: "1abc".into(),
                 namespace: "default".into(),
                 name: "n".repeat(253).into(),
@@ -245,7 +260,7 @@ mod tests {
 
     #[test]
     fn an_event_names_its_request_and_keeps_the_limits_of_kubernetes() {
-        let event = news(Phase::Succeeded, "Succeeded").into_event("isc");
+        let event = news(Phase::Succeeded, "Succeeded").into_event(&Served::request(), "isc");
         let regarding = event.regarding.unwrap();
         assert_eq!(regarding.kind.as_deref(), Some("Request"));
         assert_eq!(regarding.uid.as_deref(), Some("u"));

@@ -3,40 +3,61 @@
 //! Parameters may be large, and many requests are listed at once; so the parameters stay text, and what
 //! nobody needs (managed fields, annotations) is dropped while an object is read.
 
+mod facts;
+
 use std::{borrow::Cow, collections::BTreeMap, sync::Arc};
 
 use isc_core::{
     admit::Rejection,
-    api::{self, PARAMS_MAX_BYTES, RequestSpec, RequestStatus},
-    engine::{Digest, Observation, Params},
+    api::{RequestSpec, RequestStatus},
+    engine::Observation,
     ids::{Address, Uid},
-    reason::Reason,
 };
 use isc_runtime::services::Catalogue;
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
-use kube::{Resource, core::NamespaceResourceScope};
+use kube::{
+    Resource,
+    core::{ApiResource, DynamicResourceScope},
+};
 use serde::{Deserialize, Deserializer};
 use serde_json::{Value, value::RawValue};
 
-use crate::admission::{Admission, Asked};
+use self::facts::{Facts, Stage};
+use super::{paths::Paths, place::Place};
+use crate::{
+    admission::{Admission, Asked},
+    kinds::{Kind, Parts, Read},
+};
 
 /// The annotation with the logical cluster of an object.
 const CLUSTER: &str = "kcp.io/cluster";
-/// The kind, as rules name it.
-const KIND: &str = "requests.internal.services";
-/// Larger parameters are not kept in memory but read again when claimed, bytes.
-const INLINE_MAX: usize = 4096;
 
-/// A request as the API server sends it.
+/// In what light an object is seen.
+pub(super) struct Light<'a> {
+    pub(super) kind: &'a Kind,
+    pub(super) services: &'a Catalogue,
+    pub(super) admission: &'a Admission,
+    pub(super) paths: &'a Paths,
+}
+
+/// An object of a served kind as the API server sends it.
 #[derive(Clone, Debug, Deserialize)]
 pub(super) struct Seen {
     #[serde(deserialize_with = "needed_metadata")]
-    metadata: ObjectMeta,
+    metadata: Needed,
     #[serde(default)]
     spec: Option<Box<RawValue>>,
     #[serde(default)]
     status: Option<Box<RawValue>>,
+}
+
+/// The needed part of its metadata.
+#[derive(Clone, Debug)]
+struct Needed {
+    meta: ObjectMeta,
+    /// Some kinds are told by them: text until one asks.
+    labels: Option<Box<RawValue>>,
 }
 
 // === impl Seen ===
@@ -44,53 +65,53 @@ pub(super) struct Seen {
 impl Seen {
     /// The name, for logs.
     pub(super) fn name(&self) -> &str {
-        self.metadata.name.as_deref().unwrap_or_default()
+        self.metadata.meta.name.as_deref().unwrap_or_default()
+    }
+
+    /// The workspace that it says it lives in.
+    pub(super) fn cluster(&self) -> Option<&str> {
+        let annotations = self.metadata.meta.annotations.as_ref()?;
+        annotations.get(CLUSTER).map(String::as_str)
     }
 
     /// Its identity.
     pub(super) fn uid(&self) -> Option<Uid> {
-        let uid = self.metadata.uid.as_deref();
+        let uid = self.metadata.meta.uid.as_deref();
         uid.map(|uid| Uid(uid.into()))
     }
 
-    /// The parameters as JSON text; none are an empty object.
-    pub(super) fn params(&self) -> Arc<str> {
-        let (_, params) = parts(self.spec.as_deref());
-        text(params.as_deref()).into()
+    /// The parameters as JSON text, when they can be told; none are an empty object.
+    pub(super) fn params(&self, kind: &Kind) -> Option<Arc<str>> {
+        kind.params(self.parts()).map(Into::into)
     }
 
     /// The status, when there is a readable one.
-    pub(super) fn status(&self) -> Option<RequestStatus> {
-        serde_json::from_str(self.status.as_deref()?.get()).ok()
+    pub(super) fn status(&self, kind: &Kind) -> Option<RequestStatus> {
+        kind.status(self.status.as_deref())
     }
 
     /// What the engine needs of it; none when it lacks what every served object has.
-    pub(super) fn observe(
-        self,
-        endpoint: &Arc<str>,
-        services: &Catalogue,
-        admission: &Admission,
-    ) -> Option<Observation> {
-        let (spec, params) = parts(self.spec.as_deref());
-        let (status, uid) = (self.status(), self.uid()?);
-        let metadata = self.metadata;
-        let address = Address {
-            endpoint: endpoint.clone(),
-            cluster: metadata.annotations?.get(CLUSTER)?.as_str().into(),
-            namespace: metadata.namespace?.into(),
-            name: metadata.name?.into(),
-        };
-        let text = text(params.as_deref());
-        let facts = Facts::of(
-            spec.as_ref().ok(),
-            text,
-            services,
-            Stage::of(status.as_ref()),
-        );
-        let admitted = status.as_ref().is_some_and(|s| s.phase.is_some());
-        let new = spec.as_ref().ok().filter(|_| !admitted);
+    pub(super) fn observe(self, place: &Place, light: &Light<'_>) -> Option<Observation> {
+        let Read {
+            spec,
+            params,
+            compares_params,
+            status,
+            ignored,
+        } = light.kind.read(self.parts());
+        let stage = Stage::of(status.as_ref());
+        let mut facts = Facts::of(spec.as_ref().ok(), &params, light.services, stage);
+        facts.digest = facts.digest.filter(|_| compares_params);
+        let uid = self.uid()?;
+        let namespace = self.metadata.meta.namespace.as_deref()?;
+        let address = place.address(self.cluster(), namespace, self.name())?;
+        if let Some(ignored) = ignored.filter(|_| status.is_none()) {
+            tracing::info!(request = %address, "{ignored}");
+        }
+        let new = spec.as_ref().ok().filter(|_| stage == Stage::New);
         // The policy's word comes first: whoever may not ask learns nothing of the schema.
-        let refusal = new.and_then(|spec| refusal(admission, (&uid, &address), spec, text));
+        let refusal = new.and_then(|spec| light.refusal((&uid, &address), spec, &params));
+        let metadata = self.metadata.meta;
         Some(Observation {
             uid,
             address,
@@ -105,169 +126,80 @@ impl Seen {
             refusal: refusal.or(facts.refusal),
         })
     }
+
+    fn parts(&self) -> Parts<'_> {
+        Parts {
+            spec: self.spec.as_deref(),
+            status: self.status.as_deref(),
+            labels: self.metadata.labels.as_deref(),
+        }
+    }
 }
 
 impl Resource for Seen {
-    type DynamicType = ();
-    type Scope = NamespaceResourceScope;
+    type DynamicType = ApiResource;
+    type Scope = DynamicResourceScope;
 
-    fn kind((): &()) -> Cow<'_, str> {
-        api::KIND.into()
+    fn kind(of: &ApiResource) -> Cow<'_, str> {
+        of.kind.as_str().into()
     }
 
-    fn group((): &()) -> Cow<'_, str> {
-        api::GROUP.into()
+    fn group(of: &ApiResource) -> Cow<'_, str> {
+        of.group.as_str().into()
     }
 
-    fn version((): &()) -> Cow<'_, str> {
-        api::VERSION.into()
+    fn version(of: &ApiResource) -> Cow<'_, str> {
+        of.version.as_str().into()
     }
 
-    fn plural((): &()) -> Cow<'_, str> {
-        api::PLURAL.into()
+    fn plural(of: &ApiResource) -> Cow<'_, str> {
+        of.plural.as_str().into()
     }
 
     fn meta(&self) -> &ObjectMeta {
-        &self.metadata
+        &self.metadata.meta
     }
 
     fn meta_mut(&mut self) -> &mut ObjectMeta {
-        &mut self.metadata
+        &mut self.metadata.meta
     }
 }
 
-/// What is computed from the parameters.
-struct Facts {
-    params: Params,
-    digest: Option<Digest>,
-    flow_key: Result<Option<Arc<str>>, String>,
-    refusal: Option<Rejection>,
-}
+// === impl Light ===
 
-/// How far a request is, by its status.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Stage {
-    /// Nobody has accepted or rejected it.
-    New,
-    Live,
-    Ended,
-}
-
-// === impl Stage ===
-
-impl Stage {
-    fn of(status: Option<&RequestStatus>) -> Self {
-        match status {
-            Some(status) if status.completion_time.is_some() => Self::Ended,
-            Some(status) if status.phase.is_some() => Self::Live,
-            _ => Self::New,
-        }
-    }
-}
-
-// === impl Facts ===
-
-impl Facts {
-    /// The parameters are read only where something needs their content.
-    fn of(spec: Option<&RequestSpec>, text: &str, services: &Catalogue, stage: Stage) -> Self {
-        let service = spec.and_then(|spec| services.get(&spec.service));
-        let key = service.and_then(|s| s.key.as_ref());
-        let key = key.filter(|_| stage != Stage::Ended);
-        // What was accepted stays so, and what is too large is rejected for that.
-        let taker = service.filter(|service| service.params.is_some());
-        let taker = taker.filter(|_| stage == Stage::New && text.len() <= PARAMS_MAX_BYTES);
-        let keyed = spec.is_some_and(|spec| spec.idempotency_key.is_some());
-        let read = key.is_some() || keyed || taker.is_some() || text.len() > PARAMS_MAX_BYTES;
-        let value: Option<Value> = read.then(|| serde_json::from_str(text).unwrap_or_default());
-        let evaluated = key
-            .zip(value.as_ref())
-            .map(|(key, value)| key.evaluate(value));
-        let flow_key = evaluated.unwrap_or(Ok(None));
-        let taken = taker
-            .zip(value.as_ref())
-            .map_or(Ok(()), |(s, v)| s.check_params(v));
-        let refusal = taken.err().map(|message| Rejection {
-            reason: Reason::InvalidParams,
-            message,
-        });
-        Self {
-            params: size(text, value.as_ref()),
-            digest: value.filter(|_| keyed).map(digest),
-            flow_key: flow_key.map_err(|error| error.to_string()),
-            refusal,
-        }
-    }
-}
-
-/// Why a request that was not admitted yet is not accepted.
-fn refusal(
-    admission: &Admission,
-    (uid, address): (&Uid, &Address),
-    spec: &RequestSpec,
-    text: &str,
-) -> Option<Rejection> {
-    // Null when they cannot be read: then no rule that needs them lets it through.
-    let read = |text| serde_json::from_str(text).unwrap_or_default();
-    let params: Value = admission
-        .reads_params()
-        .then(|| read(text))
-        .unwrap_or_default();
-    admission.refusal(&Asked {
-        uid: &uid.0,
-        kind: KIND,
-        workspace: None,
-        cluster: &address.cluster,
-        namespace: &address.namespace,
-        name: &address.name,
-        spec,
-        params: &params,
-        groups: &[],
-    })
-}
-
-fn size(text: &str, value: Option<&Value>) -> Params {
-    match text.len() {
-        0..=INLINE_MAX => Params::Inline(text.into()),
-        // The server escapes what needs no escaping; the limit is meant for plain JSON.
-        PARAMS_MAX_BYTES.. => Params::Large(value.map_or(text.len(), |v| v.to_string().len())),
-        bytes => Params::Large(bytes),
-    }
-}
-
-/// The first half of a SHA-256 over the text with all fields in order.
-fn digest(mut params: Value) -> Digest {
-    params.sort_all_objects();
-    let whole = ring::digest::digest(&ring::digest::SHA256, params.to_string().as_bytes());
-    let mut half = Digest::default();
-    half.copy_from_slice(&whole.as_ref()[..size_of::<Digest>()]);
-    half
-}
-
-/// The spec without its parameters, and these.
-fn parts(spec: Option<&RawValue>) -> (Result<RequestSpec, String>, Option<Box<RawValue>>) {
-    let text = spec.map_or("{}", RawValue::get);
-    let mut fields: BTreeMap<String, Box<RawValue>> = match serde_json::from_str(text) {
-        Ok(fields) => fields,
-        Err(error) => return (Err(error.to_string()), None),
-    };
-    let params = fields.remove("params");
-    let rest = serde_json::to_string(&fields).and_then(|rest| serde_json::from_str(&rest));
-    (rest.map_err(|error| error.to_string()), params)
-}
-
-fn text(params: Option<&RawValue>) -> &str {
-    match params.map(RawValue::get) {
-        None | Some("null") => "{}",
-        Some(text) => text,
+impl Light<'_> {
+    /// Why a request that was not admitted yet is not accepted.
+    fn refusal(
+        &self,
+        (uid, address): (&Uid, &Address),
+        spec: &RequestSpec,
+        params: &str,
+    ) -> Option<Rejection> {
+        // Null when they cannot be read: then no rule that needs them lets it through.
+        let read = |text| serde_json::from_str(text).unwrap_or_default();
+        let reads = self.admission.reads_params();
+        let params: Value = reads.then(|| read(params)).unwrap_or_default();
+        let workspace = self.paths.path(&address.cluster);
+        self.admission.refusal(&Asked {
+            uid: &uid.0,
+            kind: &address.kind,
+            workspace: workspace.as_deref(),
+            cluster: &address.cluster,
+            namespace: &address.namespace,
+            name: &address.name,
+            spec,
+            params: &params,
+            groups: &[],
+        })
     }
 }
 
 /// Managed fields and annotations can be as large as the parameters.
-fn needed_metadata<'de, D: Deserializer<'de>>(deserializer: D) -> Result<ObjectMeta, D::Error> {
+fn needed_metadata<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Needed, D::Error> {
     #[derive(Deserialize)]
     #[serde(rename_all = "camelCase", default)]
     #[derive(Default)]
-    struct Needed {
+    struct Told {
         name: Option<String>,
         namespace: Option<String>,
         uid: Option<String>,
@@ -275,6 +207,7 @@ fn needed_metadata<'de, D: Deserializer<'de>>(deserializer: D) -> Result<ObjectM
         generation: Option<i64>,
         creation_timestamp: Option<Timestamp>,
         annotations: Annotations,
+        labels: Option<Box<RawValue>>,
     }
     #[derive(Deserialize, Default)]
     #[serde(default)]
@@ -282,19 +215,22 @@ fn needed_metadata<'de, D: Deserializer<'de>>(deserializer: D) -> Result<ObjectM
         #[serde(rename = "kcp.io/cluster")]
         cluster: Option<String>,
     }
-    let needed = Needed::deserialize(deserializer)?;
-    let cluster = needed.annotations.cluster;
-    Ok(ObjectMeta {
-        name: needed.name,
-        namespace: needed.namespace,
-        uid: needed.uid,
-        resource_version: needed.resource_version,
-        generation: needed.generation,
-        creation_timestamp: needed
-            .creation_timestamp
-            .map(k8s_openapi::apimachinery::pkg::apis::meta::v1::Time),
-        annotations: cluster.map(|name| BTreeMap::from([(CLUSTER.to_owned(), name)])),
-        ..ObjectMeta::default()
+    let told = Told::deserialize(deserializer)?;
+    let cluster = told.annotations.cluster;
+    Ok(Needed {
+        meta: ObjectMeta {
+            name: told.name,
+            namespace: told.namespace,
+            uid: told.uid,
+            resource_version: told.resource_version,
+            generation: told.generation,
+            creation_timestamp: told
+                .creation_timestamp
+                .map(k8s_openapi::apimachinery::pkg::apis::meta::v1::Time),
+            annotations: cluster.map(|name| BTreeMap::from([(CLUSTER.to_owned(), name)])),
+            ..ObjectMeta::default()
+        },
+        labels: told.labels,
     })
 }
 

@@ -1,97 +1,58 @@
-//! Follows the endpoint slice of the export, and watches each endpoint in it.
+//! Follows one endpoint slice of an export: where its requests are.
 
-use std::{collections::HashMap, sync::Arc};
+use std::sync::Arc;
 
-use isc_core::engine::Event;
-use isc_runtime::{admin::Part, nag::Nag};
+use isc_runtime::nag::Nag;
 use kube::{
-    Api,
+    Api, Client,
     core::{ApiResource, DynamicObject, GroupVersionKind},
     runtime::watcher,
 };
-use tokio::{sync::mpsc, task::JoinSet};
-use tokio_util::sync::CancellationToken;
+use tokio::sync::mpsc;
 
 use super::{
-    client::Clients,
-    explain::explain,
     follow::{Listener, follow},
     lists::Lists,
-    mark::{Mark, Taken},
-    watch::{self, Requests},
 };
-use crate::engine::Input;
 
-/// Follows one `APIExportEndpointSlice`.
-pub(crate) struct Follower {
-    clients: Clients,
+/// Hears of one `APIExportEndpointSlice`.
+pub(super) struct Slice {
     name: String,
-    inputs: mpsc::Sender<Input>,
     lists: Lists,
+    found: mpsc::Sender<Found>,
     /// What the list of now has shown so far.
     listed: Option<DynamicObject>,
-    watches: HashMap<Arc<str>, CancellationToken>,
-    tasks: JoinSet<()>,
 }
 
-// === impl Follower ===
+/// The endpoints of a slice, whenever they changed.
+#[derive(Debug)]
+pub(super) struct Found {
+    pub(super) slice: String,
+    pub(super) urls: Vec<Arc<str>>,
+}
 
-impl Follower {
-    /// Follows the slice of that name in the workspace of the clients. `part` shows whether it is known
-    /// and its endpoints are listed.
+// === impl Slice ===
+
+impl Slice {
+    /// The slice of that name. Its endpoints go to `found`, its troubles to `lists`.
     #[must_use]
-    pub(crate) fn new(
-        clients: Clients,
-        name: String,
-        inputs: mpsc::Sender<Input>,
-        part: Part,
-    ) -> Self {
+    pub(super) fn new(name: String, lists: Lists, found: mpsc::Sender<Found>) -> Self {
         Self {
-            clients,
             name,
-            inputs,
-            lists: Lists::new(part),
+            lists,
+            found,
             listed: None,
-            watches: HashMap::new(),
-            tasks: JoinSet::new(),
         }
     }
 
-    /// Takes the mark of the watcher before, then follows until cancelled.
-    ///
-    /// # Errors
-    /// When the credentials cannot be used at all.
-    pub(crate) async fn run(
-        mut self,
-        mark: Mark,
-        stop: CancellationToken,
-    ) -> Result<(), kube::Error> {
-        let client = self.clients.provider()?;
-        tokio::select! {
-            () = stop.cancelled() => {}
-            () = self.work(client, mark) => {}
-        }
-        self.tasks.shutdown().await;
-        Ok(())
-    }
-
-    async fn work(&mut self, client: kube::Client, mark: Mark) {
-        // Nothing can be granted before the first list; so the mark is gone before the first grant.
-        let lists = self.lists.clone();
-        match mark.take(&client, |why| lists.no_slice(why)).await {
-            Taken::HandedOver => {
-                // Fails when nobody listens.
-                let _ended = self.inputs.send(Input::Event(Event::HandedOver)).await;
-            }
-            Taken::Nothing => {}
-            Taken::Unknown => drop(self.tasks.spawn(mark.forget(client.clone()))),
-        }
+    /// Follows it in the workspace of that client until nobody wants to know.
+    pub(super) async fn run(mut self, client: Client) {
         let gvk = GroupVersionKind::gvk("apis.kcp.io", "v1alpha1", "APIExportEndpointSlice");
         let resource = ApiResource::from_gvk_with_plural(&gvk, "apiexportendpointslices");
         let api: Api<DynamicObject> = Api::all_with(client, &resource);
         // RBAC on one name allows list and watch only with this selector.
         let only = watcher::Config::default().fields(&format!("metadata.name={}", self.name));
-        follow(api, only, self).await;
+        follow(api, only, &mut self).await;
     }
 
     async fn missing(&mut self, nag: &mut Nag) {
@@ -100,60 +61,28 @@ impl Follower {
              (deploy/kcp/apiexport.yaml) or set `kcp.endpointSlice`",
             self.name
         );
-        self.update(vec![]).await;
-        self.lists.no_slice(&text);
+        self.tell(vec![]).await;
+        self.lists.no_slice(&self.name, &text);
         nag.trouble(&text);
     }
 
     async fn changed(&mut self, urls: Vec<Arc<str>>, nag: &mut Nag) {
         nag.well();
         if urls.is_empty() {
-            tracing::info!("no workspace has bound the export yet");
+            tracing::info!(slice = self.name, "no workspace has bound the export yet");
         }
-        self.update(urls).await;
+        self.tell(urls).await;
+        self.lists.slice(&self.name);
     }
 
-    /// Starts and stops watches so that they are those of the slice.
-    async fn update(&mut self, urls: Vec<Arc<str>>) {
-        self.lists.endpoints(&urls);
-        self.watches.retain(|url, token| {
-            let stays = urls.contains(url);
-            if !stays {
-                token.cancel();
-            }
-            stays
-        });
-        // Whoever is told of an endpoint must know it before its list starts. Fails when nobody listens.
-        let _ended = self
-            .inputs
-            .send(Input::Event(Event::Endpoints(urls.clone())))
-            .await;
-        while self.tasks.try_join_next().is_some() {}
-        for url in urls {
-            if self.watches.contains_key(&url) {
-                continue;
-            }
-            match self.clients.endpoint(&url) {
-                Ok(client) => self.start(url, client),
-                Err(error) => {
-                    tracing::error!(endpoint = %url, "an endpoint cannot be used: {}", explain(&error));
-                }
-            }
-        }
-    }
-
-    fn start(&mut self, url: Arc<str>, client: kube::Client) {
-        tracing::info!(endpoint = %url, "new endpoint");
-        let token = CancellationToken::new();
-        let (inputs, lists) = (self.inputs.clone(), self.lists.clone());
-        let requests = Requests::new(url.clone(), &self.clients, inputs, lists);
-        self.tasks
-            .spawn(watch::watch(requests, client, token.clone()));
-        self.watches.insert(url, token);
+    async fn tell(&self, urls: Vec<Arc<str>>) {
+        let slice = self.name.clone();
+        // Fails when nobody listens.
+        let _ended = self.found.send(Found { slice, urls }).await;
     }
 }
 
-impl Listener<DynamicObject> for Follower {
+impl Listener<DynamicObject> for Slice {
     const WHAT: &'static str = "kcp";
 
     async fn hear(&mut self, event: watcher::Event<DynamicObject>, nag: &mut Nag) -> bool {
@@ -167,11 +96,11 @@ impl Listener<DynamicObject> for Follower {
             watcher::Event::Apply(slice) => self.changed(endpoints(&slice), nag).await,
             watcher::Event::Delete(_) => self.missing(nag).await,
         }
-        !self.inputs.is_closed()
+        !self.found.is_closed()
     }
 
-    fn trouble(&mut self, why: String) -> String {
-        self.lists.no_slice(&why);
+    async fn trouble(&mut self, _: &watcher::Error, why: String) -> String {
+        self.lists.no_slice(&self.name, &why);
         why
     }
 

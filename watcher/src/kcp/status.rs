@@ -1,12 +1,15 @@
 //! Status writes: the whole status, on the version that the engine knows, of that very object.
 
+use std::sync::PoisonError;
+
 use isc_core::engine::{Event, Write, WriteResult};
 use serde::Deserialize;
 use serde_json::json;
 
 use super::{
-    client::{CallError, Clients, object_path},
+    client::{CallError, Clients},
     explain::explain,
+    object::Light,
 };
 use crate::metrics::{Metrics, WriteLabel};
 
@@ -37,6 +40,10 @@ impl Clients {
             Err(error) => match error.code() {
                 409 => ("conflict", self.read_again(write).await),
                 422 => ("refused", self.refused(write, &error).await),
+                403 => {
+                    self.forbidden(&error);
+                    ("forbidden", WriteResult::Retry)
+                }
                 _ => {
                     tracing::debug!(request = %write.address, "status write: {}", explain(&error));
                     ("error", WriteResult::Retry)
@@ -51,18 +58,26 @@ impl Clients {
     }
 
     async fn patch(&self, write: &Write) -> Result<String, CallError> {
+        let kind = self.kind(&write.address.kind)?;
         let patch = json!([
             {"op": "test", "path": "/metadata/uid", "value": &*write.uid.0},
             {"op": "replace", "path": "/metadata/resourceVersion", "value": write.resource_version},
-            {"op": "add", "path": "/status", "value": write.status},
+            {"op": "add", "path": "/status", "value": kind.status_json(write)},
         ]);
-        let object = object_path(&write.address);
+        let object = self.object_path(&write.address)?;
         let request = http::Request::patch(format!("{object}/status?fieldManager=isc-watcher"))
             .header(http::header::CONTENT_TYPE, "application/json-patch+json")
             .header(http::header::ACCEPT, METADATA)
             .body(patch.to_string().into_bytes());
         let answer: Versioned = self.call(&write.address.endpoint, request).await?;
         Ok(answer.metadata.resource_version)
+    }
+
+    /// Every write is refused the same way, so it is said once a minute. A workspace that was unbound
+    /// answers like this too, until the watch has told that its requests are gone.
+    fn forbidden(&self, error: &CallError) {
+        let mut nag = self.refusals.lock().unwrap_or_else(PoisonError::into_inner);
+        nag.trouble(&explain(error));
     }
 
     /// A failed `test` means another object; anything else that it cannot be written like this.
@@ -77,12 +92,19 @@ impl Clients {
 
     async fn read_again(&self, write: &Write) -> WriteResult {
         match self.get(&write.address).await {
-            Ok(found) if found.uid().as_ref() != Some(&write.uid) => WriteResult::Gone,
-            Ok(found) => found
-                .observe(&write.address.endpoint, &self.catalogue(), self.admission())
-                .map_or(WriteResult::Retry, |observation| {
+            Ok((_, found)) if found.uid().as_ref() != Some(&write.uid) => WriteResult::Gone,
+            Ok((kind, found)) => {
+                let light = Light {
+                    kind: &kind,
+                    services: &self.catalogue(),
+                    admission: self.admission(),
+                    paths: self.paths(),
+                };
+                let seen = found.observe(&self.place(&write.address), &light);
+                seen.map_or(WriteResult::Retry, |observation| {
                     WriteResult::Conflict(Box::new(observation))
-                }),
+                })
+            }
             // Not there right now: the watch will tell when it is gone.
             Err(_) => WriteResult::Retry,
         }

@@ -1,8 +1,8 @@
-//! One endpoint: a wildcard list and watch of its requests, turned into events.
+//! One source: a list and watch of its requests, turned into events.
 
-use std::sync::Arc;
+use std::{collections::HashSet, sync::Arc};
 
-use isc_core::engine::Event;
+use isc_core::{engine::Event, ids::Source};
 use isc_runtime::{nag::Nag, services::Catalogue};
 use kube::{
     Api, Client,
@@ -13,20 +13,27 @@ use tokio_util::sync::CancellationToken;
 
 use super::{
     client::{Clients, Services, wildcard},
-    follow::{Listener, follow},
+    follow::{Listener, code, follow},
     lists::Lists,
-    object::Seen,
+    object::{Light, Seen},
+    paths::Paths,
+    place::{self, Place, Reach},
 };
-use crate::{admission::Admission, engine::Input};
+use crate::{admission::Admission, engine::Input, kinds::Kind};
 
 /// Objects per page of a list. A page is in memory as a whole, several times while it is read, and an
 /// object may have 256 KiB of parameters: 5,000 of those peaked at 525 MB with 500 a page, at 188 MB with
 /// 100, at 115 MB with 50. 10,000 small ones took 2.3 s, 2.7 s and 4 s on two busy cores.
 const PAGE: u32 = 64;
 
-/// What is done with the requests of one endpoint.
+/// What is done with the requests of one source.
 pub(super) struct Requests {
-    endpoint: Arc<str>,
+    place: Place,
+    paths: Paths,
+    /// Workspaces that had a request here.
+    seen: HashSet<String>,
+    /// None when nobody has configured it.
+    kind: Option<Arc<Kind>>,
     inputs: mpsc::Sender<Input>,
     lists: Lists,
     services: Services,
@@ -38,30 +45,47 @@ pub(super) struct Requests {
 /// Watches until cancelled or until nobody listens.
 pub(super) async fn watch(requests: Requests, client: Client, stop: CancellationToken) {
     let mut requests = requests;
-    let endpoint = requests.endpoint.clone();
-    let api: Api<Seen> = Api::all(wildcard(client));
+    let Source { endpoint, kind } = requests.place.source.clone();
+    let configured = requests.kind.as_ref();
+    let Some(resource) = configured.map(|kind| kind.served().resource()) else {
+        return tracing::error!(%kind, "a kind that nobody has configured");
+    };
+    let (_, namespace) = place::parts(&endpoint);
+    let api: Api<Seen> = match (requests.place.reach, namespace) {
+        (Reach::Workspaces, _) => Api::all_with(wildcard(client), &resource),
+        (Reach::Plain, Some(one)) => Api::namespaced_with(client, one, &resource),
+        (Reach::Plain, None) => Api::all_with(client, &resource),
+    };
     let config = watcher::Config::default().page_size(PAGE);
-    tokio::select! {
-        () = stop.cancelled() => tracing::info!(%endpoint, "not watched any more"),
-        () = follow(api, config, &mut requests) => {}
+    let paths = requests.paths.clone();
+    let watching = async {
+        paths.listed(&endpoint).await;
+        follow(api, config, &mut requests).await;
+    };
+    if stop.run_until_cancelled(watching).await.is_none() {
+        tracing::info!(%endpoint, %kind, "not watched any more");
     }
 }
 
 // === impl Requests ===
 
 impl Requests {
-    /// Those of `endpoint`, for the engine behind `inputs`; `lists` hears when they are listed.
+    /// Those of that place, for the engine behind `inputs`; `lists` hears when they are listed.
     #[must_use]
     pub(super) fn new(
-        endpoint: Arc<str>,
+        place: Place,
         clients: &Clients,
         inputs: mpsc::Sender<Input>,
         lists: Lists,
     ) -> Self {
         let mut services = clients.services();
         let known = services.borrow_and_update().clone();
+        let kind = clients.kind(&place.source.kind).ok();
         Self {
-            endpoint,
+            kind: kind.cloned(),
+            paths: clients.paths().clone(),
+            seen: HashSet::new(),
+            place,
             inputs,
             lists,
             services,
@@ -72,11 +96,17 @@ impl Requests {
 
     fn event(&self, seen: Watched<Seen>) -> Option<Event> {
         match seen {
-            Watched::Init => Some(Event::ListStarted(self.endpoint.clone())),
-            Watched::InitDone => Some(Event::Listed(self.endpoint.clone())),
+            Watched::Init => Some(Event::ListStarted(self.place.source.clone())),
+            Watched::InitDone => Some(Event::Listed(self.place.source.clone())),
             Watched::InitApply(seen) | Watched::Apply(seen) => {
                 let name = seen.name().to_owned();
-                let observation = seen.observe(&self.endpoint, &self.known, &self.admission);
+                let light = Light {
+                    kind: self.kind.as_ref()?,
+                    services: &self.known,
+                    admission: &self.admission,
+                    paths: &self.paths,
+                };
+                let observation = seen.observe(&self.place, &light);
                 if observation.is_none() {
                     tracing::warn!(
                         name,
@@ -86,35 +116,55 @@ impl Requests {
                 observation.map(|observation| Event::Observed(Box::new(observation)))
             }
             Watched::Delete(seen) => {
-                let endpoint = self.endpoint.clone();
-                seen.uid().map(|uid| Event::Gone { uid, endpoint })
+                let source = self.place.source.clone();
+                seen.uid().map(|uid| Event::Gone { uid, source })
             }
         }
     }
 }
 
 impl Listener<Seen> for Requests {
-    const WHAT: &'static str = "the requests of an endpoint";
+    const WHAT: &'static str = "requests";
 
     async fn hear(&mut self, seen: Watched<Seen>, nag: &mut Nag) -> bool {
         let complete = matches!(seen, Watched::InitDone);
+        if let Watched::InitApply(seen) | Watched::Apply(seen) = &seen
+            && let Some(cluster) = seen.cluster()
+        {
+            let path = self.paths.known(&self.place.source.endpoint, cluster).await;
+            if !self.seen.contains(cluster) {
+                self.seen.insert(cluster.to_owned());
+                tracing::debug!(
+                    cluster,
+                    path = path.as_deref(),
+                    "the first request of a workspace"
+                );
+            }
+        }
         if let Some(event) = self.event(seen)
             && self.inputs.send(Input::Event(event)).await.is_err()
         {
             return false;
         }
         if complete {
-            tracing::info!(endpoint = %self.endpoint, "listed, watching");
+            let source = &self.place.source;
+            tracing::info!(endpoint = %source.endpoint, kind = %source.kind, "listed, watching");
             nag.well();
             // After the engine was told, so that whoever waits for it is seen later.
-            self.lists.complete(&self.endpoint);
+            self.lists.complete(source);
         }
         true
     }
 
-    fn trouble(&mut self, why: String) -> String {
-        self.lists.trouble(&self.endpoint, &why);
-        format!("{}: {why}", self.endpoint)
+    async fn trouble(&mut self, error: &watcher::Error, why: String) -> String {
+        let (source, code) = (&self.place.source, code(error));
+        self.lists.trouble(source, code, &why);
+        if code == 404 {
+            // Of a whole list that means the kind, in whatever form it is said. Fails when nobody listens.
+            let event = Event::Unserved(source.clone());
+            let _ended = self.inputs.send(Input::Event(event)).await;
+        }
+        format!("{source}: {why}")
     }
 
     /// Concurrency keys are computed when a request is seen: other expressions need another look.
@@ -127,7 +177,7 @@ impl Listener<Seen> for Requests {
             let same = same_keys(&new, &self.known);
             self.known = new;
             if !same {
-                tracing::info!(endpoint = %self.endpoint, "listing again: concurrency keys have changed");
+                tracing::info!(source = %self.place.source, "listing again: concurrency keys have changed");
                 return;
             }
         }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use super::super::{Engine, Entry, Request};
 use crate::{
-    ids::{Now, Uid},
+    ids::{Now, Source, Uid},
     keys::{Key, Standing},
     life::{LifeEvent, State},
 };
@@ -54,12 +54,12 @@ impl Engine {
 
     /// Whether the take-over is over for it, or the watcher before this one told everything.
     fn may_settle(&self, uid: &Uid) -> bool {
-        let told = |url: &str| {
-            let endpoint = self.endpoints.get(url);
-            endpoint.is_some_and(|e| e.recovered || (self.leader.handed_over && e.listed))
+        let told = |source: &Source| {
+            let lists = self.sources.get(source);
+            lists.is_some_and(|e| e.recovered || (self.leader.handed_over && e.listed))
         };
         self.live(uid)
-            .is_none_or(|request| !request.inherited || told(&request.address.endpoint))
+            .is_none_or(|request| !request.inherited || told(&request.address.source()))
     }
 
     /// A worker may run what no live request tells of.

@@ -57,15 +57,14 @@ fn is_in_line(engine: &Engine, uid: &Uid, request: &Request) {
 
 /// One of the lines has it.
 fn will_be_in_line(engine: &Engine, uid: &Uid) -> bool {
-    let parked = engine.endpoints.values().flat_map(|e| &e.parked);
+    let parked = engine.sources.values().flat_map(|lists| &lists.parked);
     let delayed = engine.delayed.iter().map(|(_, delayed)| delayed);
     engine.schedule.is_in_line(uid) || delayed.chain(parked).any(|other| other == uid)
 }
 
 /// What makes it go on, when nobody says anything: exactly one thing, besides a deadline.
 fn wakes_once(engine: &Engine, uid: &Uid, request: &Request) {
-    let endpoint = engine.endpoints.get(&request.address.endpoint);
-    let taken_over = endpoint.is_some_and(|endpoint| endpoint.recovered);
+    let taken_over = engine.is_recovered(&request.address.source());
     let lease = |by: &Holder| {
         let leases = &engine.sessions.holders;
         leases.get(by).is_some_and(|lease| lease.held.contains(uid))

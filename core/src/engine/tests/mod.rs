@@ -12,11 +12,12 @@ use super::*;
 use crate::{
     admit::ServiceLimits,
     api::{RequestSpec, RequestStatus},
-    ids::{Address, AttemptId, Holder, SessionId},
+    ids::{Address, AttemptId, Holder, SessionId, Source},
     writes::Pace,
 };
 
 const URL: &str = "https://shard";
+const KIND: &str = "requests.internal.services";
 const LEASE: Duration = Duration::from_secs(30);
 
 fn config() -> Config {
@@ -52,8 +53,18 @@ fn at(mono: Duration) -> Now {
     }
 }
 
-fn url() -> Arc<str> {
-    URL.into()
+fn source() -> Source {
+    Source {
+        endpoint: URL.into(),
+        kind: KIND.into(),
+    }
+}
+
+fn elsewhere() -> Source {
+    Source {
+        endpoint: "https://other".into(),
+        kind: KIND.into(),
+    }
 }
 
 fn holder(worker: &str, incarnation: u32) -> Holder {
@@ -81,7 +92,8 @@ fn shown(uid: &Uid, version: u64, cancel: bool, status: Option<RequestStatus>) -
     Observation {
         uid: uid.clone(),
         address: Address {
-            endpoint: url(),
+            endpoint: URL.into(),
+            kind: KIND.into(),
             // Two tenants.
             cluster: (uid.0.len() % 2).to_string().into(),
             namespace: "default".into(),
@@ -99,7 +111,6 @@ fn shown(uid: &Uid, version: u64, cancel: bool, status: Option<RequestStatus>) -
         created: None,
         digest: None,
         flow_key: Ok(None),
-        refusal: None,
         status,
         refusal: None,
     }
@@ -107,8 +118,8 @@ fn shown(uid: &Uid, version: u64, cancel: bool, status: Option<RequestStatus>) -
 
 /// The watch saw it deleted where all requests live.
 fn gone(uid: &Uid) -> Event {
-    let (uid, endpoint) = (uid.clone(), url());
-    Event::Gone { uid, endpoint }
+    let (uid, source) = (uid.clone(), source());
+    Event::Gone { uid, source }
 }
 
 fn hello(holder: &Holder, slots: u32, running: Vec<AttemptId>, outcomes: Vec<AttemptId>) -> Hello {
@@ -123,12 +134,12 @@ fn hello(holder: &Holder, slots: u32, running: Vec<AttemptId>, outcomes: Vec<Att
     }
 }
 
-/// An engine whose endpoint was listed empty and whose take-over period is over.
+/// An engine whose source was listed empty and whose take-over period is over.
 fn settled() -> (Engine, Duration) {
     let mut engine = Engine::new(config(), at(Duration::ZERO));
-    engine.step(Event::Endpoints(vec![url()]), at(Duration::ZERO));
-    engine.step(Event::ListStarted(url()), at(Duration::ZERO));
-    engine.step(Event::Listed(url()), at(Duration::ZERO));
+    engine.step(Event::Endpoints(vec![source()]), at(Duration::ZERO));
+    engine.step(Event::ListStarted(source()), at(Duration::ZERO));
+    engine.step(Event::Listed(source()), at(Duration::ZERO));
     let later = config().own_lease();
     engine.step(Event::Wake, at(later));
     (engine, later)

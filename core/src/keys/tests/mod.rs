@@ -13,6 +13,7 @@ fn key() -> Key {
     Key {
         cluster: "team-a".into(),
         namespace: "default".into(),
+        kind: "requests.internal.services".into(),
         service: "sign".into(),
         word: "k1".into(),
     }
@@ -161,13 +162,14 @@ fn a_key_in_use_or_with_other_parameters_is_rejected_also_after_a_success() {
 }
 
 #[test]
-fn keys_of_other_workspaces_namespaces_and_services_are_other_keys() {
+fn keys_of_other_workspaces_namespaces_kinds_and_services_are_other_keys() {
     let mut keys = one_runs();
     let (cluster, namespace) = ("team-b".into(), "other".into());
-    let service = "publish".into();
+    let (kind, service) = ("others.internal.services".into(), "publish".into());
     for (n, key) in [
         Key { cluster, ..key() },
         Key { namespace, ..key() },
+        Key { kind, ..key() },
         Key { service, ..key() },
     ]
     .into_iter()

@@ -2,6 +2,8 @@
 
 use serde_json::json;
 
+use isc_core::{api::PARAMS_MAX_BYTES, engine::Params, reason::Reason};
+
 use super::*;
 
 fn services() -> Catalogue {
@@ -19,13 +21,18 @@ fn services() -> Catalogue {
 
 /// Accepts everything but `rocket`.
 fn admission() -> Admission {
-    let rules = json!([{"effect": "reject", "services": ["rocket"]}, {"effect": "accept"}]);
-    let rules = rules.as_array().unwrap();
-    let policy = crate::policy::Policy::of_rules("test", rules, false).unwrap();
-    let metrics =
-        crate::metrics::Metrics::new(&mut prometheus_client::registry::Registry::default());
-    let (_, policy) = tokio::sync::watch::channel(Arc::new(policy));
-    Admission::new(policy, "isc", Arc::new(metrics))
+    Admission::by(&json!([{"effect": "reject", "services": ["rocket"]}, {"effect": "accept"}]))
+}
+
+fn place() -> Place {
+    let source = isc_core::ids::Source {
+        endpoint: "https://kcp/x".into(),
+        kind: "requests.internal.services".into(),
+    };
+    Place {
+        source,
+        reach: crate::kcp::place::Reach::Workspaces,
+    }
 }
 
 fn seen(change: impl FnOnce(&mut Value)) -> Seen {
@@ -44,7 +51,19 @@ fn seen(change: impl FnOnce(&mut Value)) -> Seen {
 }
 
 fn observed(change: impl FnOnce(&mut Value)) -> Option<Observation> {
-    seen(change).observe(&"https://kcp/x".into(), &services(), &admission())
+    observe(seen(change))
+}
+
+fn observe(seen: Seen) -> Option<Observation> {
+    let (kind, services, admission, paths) =
+        (Kind::request(), services(), admission(), Paths::new());
+    let light = Light {
+        kind: &kind,
+        services: &services,
+        admission: &admission,
+        paths: &paths,
+    };
+    seen.observe(&place(), &light)
 }
 
 #[test]
@@ -65,7 +84,10 @@ fn a_watch_and_a_list_can_be_read_without_copies_of_the_parameters() {
     let kube::core::WatchEvent::Added(seen) = event else {
         panic!("another event")
     };
-    assert_eq!(&*seen.params(), r#"{"b": 1}"#);
+    assert_eq!(
+        seen.params(&Kind::request()).as_deref(),
+        Some(r#"{"b": 1}"#)
+    );
     let list = format!(
         r#"{{"apiVersion":"v1","kind":"List","metadata":{{"resourceVersion":"1"}},"items":[{object},{object}]}}"#
     );
@@ -82,9 +104,7 @@ fn large_parameters_are_not_kept() {
         "annotations":{"kcp.io/cluster":"c"}},"spec":{"service":"s","params":{"a":"LESS"}}}"#;
     let escaped = object.replace("LESS", "\\u003c".repeat(200_000).as_str());
     let seen: Seen = serde_json::from_str(&escaped).unwrap();
-    let seen = seen
-        .observe(&"https://kcp/x".into(), &services(), &admission())
-        .unwrap();
+    let seen = observe(seen).unwrap();
     assert_eq!(seen.params, Params::Large(200_008), "as plain JSON");
 }
 
@@ -125,8 +145,7 @@ fn a_digest_tells_parameters_apart_whatever_the_order_of_their_fields() {
             "spec":{{"service":"sign","idempotencyKey":"k","params":{params}}}}}"#
         );
         let seen: Seen = serde_json::from_str(&text).unwrap();
-        let seen = seen.observe(&"https://kcp/x".into(), &services(), &admission());
-        seen.unwrap().digest.unwrap()
+        observe(seen).unwrap().digest.unwrap()
     };
     assert_eq!(
         digest(r#"{"a":1,"b":{"c":2,"d":3}}"#),

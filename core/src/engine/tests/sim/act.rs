@@ -103,7 +103,7 @@ impl World {
             Input::List { epoch } => self.list(process, epoch),
             Input::Read(uid) => self.read_again(process, uid),
             Input::EndpointBack => {
-                self.watcher_step(process, Event::Endpoints(vec![url()]));
+                self.watcher_step(process, Event::Endpoints(vec![source()]));
                 self.lose_watch(process.slot, 8000);
             }
             Input::Ask => self.ask(process),

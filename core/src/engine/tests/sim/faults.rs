@@ -178,12 +178,10 @@ impl World {
         self.later(20_000, 30_000, Action::StartWorker { slot });
     }
 
-    /// The slice lacks the endpoint for a while, once in a while for so long that it is given up.
+    /// The slice lacks the endpoint for a while, or the API server does not serve the kind; once in a while
+    /// for so long that it is given up.
     fn lose_endpoint(&mut self, slot: usize) {
         let process = self.watcher_process(slot);
-        let gone = Input::Event(Box::new(Event::Endpoints(vec![])));
-        self.stop_watch(slot);
-        self.at(self.now, Action::Watcher(process, gone));
         let long = if self.dice.chance(10) {
             // What runs then is stopped, as if every workspace were gone.
             let all: Vec<Uid> = self.api.objects.keys().cloned().collect();
@@ -194,6 +192,13 @@ impl World {
         } else {
             20_000
         };
+        if self.dice.chance(50) {
+            self.watchers[slot].unserved_until = self.soon(100, long);
+            return self.lose_watch(slot, 1000);
+        }
+        let gone = Input::Event(Box::new(Event::Endpoints(vec![])));
+        self.stop_watch(slot);
+        self.at(self.now, Action::Watcher(process, gone));
         self.later(100, long, Action::Watcher(process, Input::EndpointBack));
     }
 

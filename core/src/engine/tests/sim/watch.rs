@@ -51,6 +51,10 @@ impl World {
         if watcher.api_cut_until > self.now {
             return self.later(500, 3000, Action::Watcher(by, Input::List { epoch }));
         }
+        if watcher.unserved_until > self.now {
+            self.watcher_step(by, Event::Unserved(source()));
+            return self.later(500, 5000, Action::Watcher(by, Input::List { epoch }));
+        }
         watcher.watch.on = true;
         watcher.watch.newest = watcher.watch.newest.max(self.now);
         let first = watcher.watch.lists == 0;
@@ -72,11 +76,11 @@ impl World {
     }
 
     fn lists(&mut self, slot: usize, seen: Vec<Observation>) {
-        self.watched(slot, Event::ListStarted(url()));
+        self.watched(slot, Event::ListStarted(source()));
         for observation in seen {
             self.watched(slot, Event::Observed(Box::new(observation)));
         }
-        self.watched(slot, Event::Listed(url()));
+        self.watched(slot, Event::Listed(source()));
     }
 
     /// What was there some time ago, and then everything that changed since.

@@ -25,6 +25,8 @@ pub(super) struct Watcher {
     pub(super) stalled_until: Duration,
     pub(super) lease_cut_until: Duration,
     pub(super) api_cut_until: Duration,
+    /// The API server says that it does not serve the kind.
+    pub(super) unserved_until: Duration,
     /// The leader before it left the mark.
     pub(super) mark: bool,
     pub(super) watch: Watch,
@@ -81,7 +83,7 @@ impl World {
             self.tell(None, || "everything was handed over".into());
             self.watcher_step(process, Event::HandedOver);
         }
-        self.watcher_step(process, Event::Endpoints(vec![url()]));
+        self.watcher_step(process, Event::Endpoints(vec![source()]));
         self.lose_watch(process.slot, 3000);
         let up = Box::new(Event::BrokerUp);
         self.later(1, 3000, Action::Watcher(process, Input::Event(up)));

@@ -163,7 +163,7 @@ fn a_cancel_while_its_run_stops_is_not_forgotten() {
 fn an_end_of_a_request_that_moved_is_written_at_its_new_endpoint() {
     let mut story = Story::settled();
     let id = story.runs("a", ONE);
-    let there: Arc<str> = "https://other".into();
+    let there = elsewhere();
     story.tell(Event::Endpoints(vec![there.clone()]));
     assert_eq!(
         writes(&story.succeeds(ONE, &id)),
@@ -171,7 +171,7 @@ fn an_end_of_a_request_that_moved_is_written_at_its_new_endpoint() {
         "the old endpoint is suspect"
     );
     let mut moved = story.observation("a", None, false);
-    moved.address.endpoint = there;
+    moved.address.endpoint = there.endpoint;
     let effects = story.tell(Event::Observed(Box::new(moved)));
     assert!(status::has_ended(&writes(&effects)[0]), "{effects:?}");
 }
@@ -189,7 +189,7 @@ fn a_vanished_endpoint_starts_nothing_and_cancels_nothing_until_it_is_given_up()
     }
     assert_eq!(sent(&beaten, ONE), vec![], "290 s");
     // Back in the slice; its list takes long.
-    story.tell(Event::Endpoints(vec![url()]));
+    story.tell(Event::Endpoints(vec![source()]));
     assert_eq!(sent(&story.wait(20_000), ONE), vec![], "310 s");
     let effects = story.listed(&[("a", None), ("bb", None)]);
     assert_eq!(published(&effects), vec![attempt("bb", 1)]);

@@ -142,10 +142,10 @@ fn a_worker_hears_how_much_time_is_left_and_the_callers_key() {
     });
     let mut observation = story.observation("a", Some(status), false);
     observation.spec.as_mut().unwrap().idempotency_key = Some("release-7".into());
-    story.tell(Event::Endpoints(vec![url()]));
-    story.tell(Event::ListStarted(url()));
+    story.tell(Event::Endpoints(vec![source()]));
+    story.tell(Event::ListStarted(source()));
     story.tell(Event::Observed(Box::new(observation)));
-    story.tell(Event::Listed(url()));
+    story.tell(Event::Listed(source()));
     story.wait(35_000);
     story.greets(ONE, &[], &[]);
     let granted = story.tell(Event::Claim(ONE, attempt("a", 1)));

@@ -21,13 +21,13 @@ fn after_a_mark() -> Story {
 #[test]
 fn what_waited_goes_as_soon_as_the_list_is_complete_and_what_runs_waits_for_its_worker() {
     let mut story = after_a_mark();
-    story.tell(Event::Endpoints(vec![url()]));
-    story.tell(Event::ListStarted(url()));
+    story.tell(Event::Endpoints(vec![source()]));
+    story.tell(Event::ListStarted(source()));
     let effects = story.seen("a", Some(queued()), false);
     assert_eq!(published(&effects), vec![], "the list is not complete");
     story.seen("bb", Some(running_on("w2")), false);
     story.seen("ccc", None, false);
-    let mut ids = published(&story.tell(Event::Listed(url())));
+    let mut ids = published(&story.tell(Event::Listed(source())));
     ids.sort();
     assert_eq!(ids, vec![attempt("a", 1), attempt("ccc", 1)]);
     story.claims("a", ONE);

@@ -48,8 +48,8 @@ fn what_a_worker_greets_with_before_the_list_is_kept_and_its_outcome_counts() {
 fn an_outcome_that_comes_while_the_list_is_under_way_counts() {
     let mut story = Story::starts();
     story.greets(ONE, &[attempt("a", 1)], &[]);
-    story.tell(Event::Endpoints(vec![url()]));
-    story.tell(Event::ListStarted(url()));
+    story.tell(Event::Endpoints(vec![source()]));
+    story.tell(Event::ListStarted(source()));
     story.seen("a", Some(running_on("w1")), false);
     let effects = story.succeeds(ONE, &attempt("a", 1));
     assert_eq!(writes(&effects).len(), 1, "{effects:?}");

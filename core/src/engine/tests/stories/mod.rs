@@ -10,6 +10,7 @@ mod refusals;
 mod results;
 mod retries;
 mod schedule;
+mod sources;
 mod takeover;
 mod ttl;
 
@@ -148,12 +149,12 @@ impl Story {
 
     /// A full list that holds these.
     fn listed(&mut self, uids: &[(&str, Option<RequestStatus>)]) -> Vec<Effect> {
-        self.tell(Event::Endpoints(vec![url()]));
-        self.tell(Event::ListStarted(url()));
+        self.tell(Event::Endpoints(vec![source()]));
+        self.tell(Event::ListStarted(source()));
         for (uid, status) in uids {
             self.seen(uid, status.clone(), false);
         }
-        self.tell(Event::Listed(url()))
+        self.tell(Event::Listed(source()))
     }
 
     /// A request that the worker of that session was granted.

@@ -88,12 +88,12 @@ fn what_an_earlier_watcher_accepted_stays_accepted() {
         ..RequestStatus::default()
     };
     let mut story = Story::starts();
-    story.tell(Event::Endpoints(vec![url()]));
-    story.tell(Event::ListStarted(url()));
+    story.tell(Event::Endpoints(vec![source()]));
+    story.tell(Event::ListStarted(source()));
     story.refused("waits", Some(queued()), |_| ());
     story.refused("runs", Some(running_on("w1")), |_| ());
     story.refused("new", None, |_| ());
-    story.tell(Event::Listed(url()));
+    story.tell(Event::Listed(source()));
     story.greets(ONE, &[attempt("runs", 1)], &[]);
     assert!(story.state("runs").starts_with("Running"));
     assert!(story.state("new").starts_with("Done"));

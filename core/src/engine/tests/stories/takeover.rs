@@ -32,11 +32,11 @@ fn a_request_that_was_unbound_during_the_first_list_may_be_held_already() {
 #[test]
 fn an_api_whose_clock_is_ahead_does_not_make_an_old_request_new() {
     let mut story = Story::starts_attended();
-    story.tell(Event::Endpoints(vec![url()]));
-    story.tell(Event::ListStarted(url()));
+    story.tell(Event::Endpoints(vec![source()]));
+    story.tell(Event::ListStarted(source()));
     let newest = created(&mut story, "bb", 60);
     story.tell(Event::Observed(Box::new(newest)));
-    story.tell(Event::Listed(url()));
+    story.tell(Event::Listed(source()));
     let unbound = created(&mut story, "a", 50);
     let effects = story.tell(Event::Observed(Box::new(unbound)));
     assert_eq!(published(&effects), vec![]);
@@ -61,11 +61,11 @@ fn what_nobody_held_after_all_goes_when_the_take_over_ends() {
 #[test]
 fn a_request_that_moves_while_it_is_taken_over_does_not_wait_for_ever() {
     let mut story = Story::starts_attended();
-    let there: Arc<str> = "https://other".into();
-    story.tell(Event::Endpoints(vec![url(), there.clone()]));
+    let there = elsewhere();
+    story.tell(Event::Endpoints(vec![source(), there.clone()]));
     story.tell(Event::ListStarted(there.clone()));
     story.tell(Event::Listed(there.clone()));
-    story.tell(Event::ListStarted(url()));
+    story.tell(Event::ListStarted(source()));
     story.seen("a", None, false);
     // The list of its endpoint never ends.
     story.wait(35_000);
@@ -75,7 +75,7 @@ fn a_request_that_moves_while_it_is_taken_over_does_not_wait_for_ever() {
         story.state("a")
     );
     let mut moved = story.observation("a", None, false);
-    moved.address.endpoint = there;
+    moved.address.endpoint = there.endpoint;
     let effects = story.tell(Event::Observed(Box::new(moved)));
     assert_eq!(published(&effects), vec![attempt("a", 1)]);
 }
@@ -84,15 +84,15 @@ fn a_request_that_moves_while_it_is_taken_over_does_not_wait_for_ever() {
 fn a_late_deletion_at_the_endpoint_that_a_request_left_says_nothing() {
     let mut story = Story::settled();
     let id = story.runs("a", ONE);
-    let there: Arc<str> = "https://other".into();
-    story.tell(Event::Endpoints(vec![url(), there.clone()]));
+    let there = elsewhere();
+    story.tell(Event::Endpoints(vec![source(), there.clone()]));
     let mut moved = story.observation("a", None, false);
-    moved.address.endpoint = there.clone();
+    moved.address.endpoint = there.endpoint.clone();
     story.tell(Event::Observed(Box::new(moved)));
     assert_eq!(sent(&story.tell(gone(&Uid::new("a"))), ONE), vec![]);
     assert!(story.state("a").contains("Running"), "{}", story.state("a"));
-    let (uid, endpoint) = (Uid::new("a"), there);
-    let effects = story.tell(Event::Gone { uid, endpoint });
+    let (uid, source) = (Uid::new("a"), there);
+    let effects = story.tell(Event::Gone { uid, source });
     assert_eq!(sent(&effects, ONE), vec![ToWorker::Cancel(id, "gone")]);
 }
 
@@ -166,7 +166,7 @@ fn a_leader_whose_lease_is_over_leaves_everything_alone_and_says_so_once() {
 #[test]
 fn a_run_goes_on_while_its_endpoint_is_away_that_was_not_listed_yet() {
     let mut story = Story::starts();
-    story.tell(Event::Endpoints(vec![url()]));
+    story.tell(Event::Endpoints(vec![source()]));
     story.tell(Event::Endpoints(vec![]));
     let run = attempt("a", 1);
     let effects = story.greets(ONE, std::slice::from_ref(&run), &[]);

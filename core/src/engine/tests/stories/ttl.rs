@@ -121,8 +121,8 @@ fn a_deletion_that_does_not_work_is_tried_again_later_each_time() {
 fn what_ended_under_an_earlier_watcher_is_deleted_as_its_status_its_spec_or_the_service_says() {
     let mut story = Story::starts();
     story.service().ttl = Some(Duration::from_secs(100));
-    story.tell(Event::Endpoints(vec![url()]));
-    story.tell(Event::ListStarted(url()));
+    story.tell(Event::Endpoints(vec![source()]));
+    story.tell(Event::ListStarted(source()));
     let (told, plain) = (ended(&story, 30, Some(50)), ended(&story, 30, None));
     found(&mut story, "told", told, Some(999));
     found(&mut story, "asked", plain.clone(), Some(70));
@@ -130,7 +130,7 @@ fn what_ended_under_an_earlier_watcher_is_deleted_as_its_status_its_spec_or_the_
     let mut kept = ended(&story, 30, Some(1));
     kept.effective.as_mut().unwrap().ttl_seconds_after_finished = None;
     found(&mut story, "kept", kept, None);
-    story.tell(Event::Listed(url()));
+    story.tell(Event::Listed(source()));
     for (ms, uid) in [(20_000, "told"), (20_000, "asked"), (30_000, "default")] {
         assert_eq!(deleted(&story.wait(ms - 1)), [""; 0], "{uid}");
         assert_eq!(deleted(&story.wait(1)), [uid]);
@@ -142,7 +142,7 @@ fn what_ended_under_an_earlier_watcher_is_deleted_as_its_status_its_spec_or_the_
 fn a_few_are_deleted_at_once_and_the_others_after_them() {
     let mut story = Story::starts();
     let status = ended(&story, 30, Some(10));
-    story.tell(Event::Endpoints(vec![url()]));
+    story.tell(Event::Endpoints(vec![source()]));
     let mut asked = vec![];
     for n in 0..20 {
         let observation = story.observation(&format!("u{n}"), Some(status.clone()), false);
@@ -210,7 +210,8 @@ fn a_finished_request_takes_few_bytes() {
     assert!(size_of::<Entry>() <= 48, "{}", size_of::<Entry>());
     let text = |name: &Arc<str>| 16 + name.len().next_multiple_of(8);
     let address = Address {
-        endpoint: url(),
+        endpoint: URL.into(),
+        kind: KIND.into(),
         cluster: "2h1q8x0zv5k3l9ad".into(),
         namespace: "team-a-tenant".into(),
         name: "release-2026-11-24-sign-x7k2p".into(),

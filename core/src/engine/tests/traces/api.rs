@@ -101,8 +101,8 @@ impl Trace {
     }
 
     pub(super) fn relist(&mut self, present: [bool; 3]) {
-        self.step(Event::Endpoints(vec![url()]));
-        self.step(Event::ListStarted(url()));
+        self.step(Event::Endpoints(vec![source()]));
+        self.step(Event::ListStarted(source()));
         for (uid, present) in UIDS.iter().zip(present) {
             if present {
                 self.step(Event::Observed(Box::new(self.observation(&Uid::new(uid)))));
@@ -110,7 +110,7 @@ impl Trace {
                 self.gone.insert(Uid::new(uid));
             }
         }
-        self.step(Event::Listed(url()));
+        self.step(Event::Listed(source()));
     }
 
     /// The oldest write is answered: mostly well, landed or not.

@@ -130,7 +130,11 @@ impl Trace {
             Op::Gone { uid } => self.gone(&Uid::new(UIDS[uid])),
             Op::Relist { present } => self.relist(present),
             Op::Slice { there } => {
-                self.step(Event::Endpoints(if there { vec![url()] } else { vec![] }));
+                self.step(Event::Endpoints(if there {
+                    vec![source()]
+                } else {
+                    vec![]
+                }));
             }
             Op::Hello {
                 worker,

@@ -75,13 +75,13 @@ impl Story {
 
     /// A full list that holds these.
     fn lists(&mut self, all: &[(&str, OnConflict, Option<RequestStatus>)]) -> Vec<Effect> {
-        self.tell(Event::Endpoints(vec![url()]));
-        self.tell(Event::ListStarted(url()));
+        self.tell(Event::Endpoints(vec![source()]));
+        self.tell(Event::ListStarted(source()));
         for (uid, on_conflict, status) in all {
             let observation = self.keyed(uid, *on_conflict, status.clone());
             self.shows(observation);
         }
-        self.tell(Event::Listed(url()))
+        self.tell(Event::Listed(source()))
     }
 
     fn is_behind(&self, uid: &str, earlier: &str) -> bool {

@@ -187,14 +187,14 @@ fn a_replacing_one_that_runs_already_ends_those_that_it_replaced() {
 #[test]
 fn one_that_was_cancelled_meanwhile_ends_and_holds_up_nobody() {
     let mut story = Story::starts();
-    story.tell(Event::Endpoints(vec![url()]));
-    story.tell(Event::ListStarted(url()));
+    story.tell(Event::Endpoints(vec![source()]));
+    story.tell(Event::ListStarted(source()));
     let mut cancelled = story.keyed("a", ATTACH, Some(queued()));
     cancelled.spec.as_mut().unwrap().cancel = Some(true);
     story.shows(cancelled);
     let observation = story.keyed("b", ATTACH, Some(attached(None)));
     story.shows(observation);
-    story.tell(Event::Listed(url()));
+    story.tell(Event::Listed(source()));
     let effects = story.wait(35_000);
     assert_eq!(reason(&wrote(&effects, "a").unwrap()), "Cancelled");
     let effects = story.greets(ONE, &[], &[]);
