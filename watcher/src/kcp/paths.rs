@@ -30,8 +30,9 @@ const CLUSTER: &str = "kcp.io/cluster";
 const PATH: &str = "kcp.io/path";
 /// The requests of an endpoint wait so long for the first list of its bindings.
 const LIST: Duration = Duration::from_secs(5);
-/// A request waits so long for the binding of its workspace, once.
-const ONE: Duration = Duration::from_secs(2);
+/// A request waits so long for the binding of its workspace, once. The policy may ask for the path, and what
+/// it says is final; so rather long, which holds up the requests behind it.
+const ONE: Duration = Duration::from_secs(15);
 
 /// What is known of all endpoints. Cheap to clone; clones share it.
 #[derive(Clone, Debug)]
@@ -70,7 +71,7 @@ struct Bindings {
     endpoint: Arc<str>,
     paths: Paths,
     /// What the list of now has shown so far.
-    listed: HashMap<Arc<str>, Arc<str>>,
+    listed: Bound,
 }
 
 /// Watches the bindings of an endpoint until dropped.
@@ -79,7 +80,7 @@ pub(super) async fn watch(endpoint: Arc<str>, client: Client, paths: Paths) {
     let mut bindings = Bindings {
         endpoint,
         paths,
-        listed: HashMap::new(),
+        listed: Bound::default(),
     };
     follow(api, watcher::Config::default(), &mut bindings).await;
 }
@@ -197,14 +198,30 @@ impl Paths {
     }
 }
 
+// === impl Bound ===
+
+impl Bound {
+    /// Learns what a binding tells. One without a path is not waited for.
+    fn learn(&mut self, binding: &Binding) {
+        match binding.told() {
+            Some((cluster, Some(path))) => {
+                self.missed.remove(&cluster);
+                self.paths.insert(cluster, path);
+            }
+            Some((cluster, None)) => drop(self.missed.insert(cluster)),
+            None => {}
+        }
+    }
+}
+
 // === impl Binding ===
 
 impl Binding {
-    /// The cluster and its path; none of a binding that does not tell.
-    fn told(&self) -> Option<(Arc<str>, Arc<str>)> {
+    /// The cluster and its path, when the binding tells.
+    fn told(&self) -> Option<(Arc<str>, Option<Arc<str>>)> {
         let annotations = self.metadata.annotations.as_ref()?;
-        let (cluster, path) = (annotations.get(CLUSTER)?, annotations.get(PATH)?);
-        Some((cluster.as_str().into(), path.as_str().into()))
+        let path = annotations.get(PATH).map(|path| path.as_str().into());
+        Some((annotations.get(CLUSTER)?.as_str().into(), path))
     }
 }
 
@@ -244,27 +261,17 @@ impl Listener<Binding> for Bindings {
 
     async fn hear(&mut self, event: Event<Binding>, nag: &mut Nag) -> bool {
         match event {
-            Event::Init => self.listed.clear(),
-            Event::InitApply(binding) => self.listed.extend(binding.told()),
+            Event::Init => self.listed = Bound::default(),
+            Event::InitApply(binding) => self.listed.learn(&binding),
             Event::InitDone => {
                 nag.well();
-                let paths = std::mem::take(&mut self.listed);
-                self.paths.change(&self.endpoint, |bound| {
-                    let (state, missed) = (State::Listed, HashSet::new());
-                    *bound = Bound {
-                        state,
-                        paths,
-                        missed,
-                    };
-                });
+                let mut listed = std::mem::take(&mut self.listed);
+                listed.state = State::Listed;
+                self.paths.change(&self.endpoint, |bound| *bound = listed);
             }
             Event::Apply(binding) => {
-                if let Some((cluster, path)) = binding.told() {
-                    self.paths.change(&self.endpoint, |bound| {
-                        bound.missed.remove(&cluster);
-                        bound.paths.insert(cluster, path);
-                    });
-                }
+                self.paths
+                    .change(&self.endpoint, |bound| bound.learn(&binding));
             }
             // What is left of the workspace is on its way out too. Its path stays what it was until then:
             // the requests in it are told as deleted by another watch.
@@ -297,7 +304,7 @@ mod tests {
         Bindings {
             endpoint: AT.into(),
             paths,
-            listed: HashMap::new(),
+            listed: Bound::default(),
         }
     }
 
