@@ -152,8 +152,7 @@ impl Clients {
 
     /// How requests are reached, said once, before the first of them is known.
     pub(super) fn reaches(&self, mode: Mode) {
-        // A second word would be the same.
-        let _same = self.mode.set(mode);
+        self.mode.get_or_init(|| mode);
     }
 
     /// What requests are reached through.

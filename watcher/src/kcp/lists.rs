@@ -33,8 +33,8 @@ enum List {
     Complete,
     /// And why, when that is known.
     Missing(String),
-    /// The API server says that there is no such kind, and how.
-    Unserved(String),
+    /// The API server says that there is no such kind, and how; whether it was listed before.
+    Unserved(String, bool),
 }
 
 // === impl Lists ===
@@ -110,7 +110,7 @@ impl Lists {
             if let Some(list) = state.sources.get_mut(source) {
                 self.metrics.sources.state(source, shown);
                 match (&list, code) {
-                    (_, 404) => *list = List::Unserved(why.to_owned()),
+                    (_, 404) => *list = List::Unserved(why.to_owned(), list.was_complete()),
                     (List::Complete, _) => {}
                     _ => *list = List::Missing(why.to_owned()),
                 }
@@ -136,6 +136,14 @@ impl Lists {
 
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+// === impl List ===
+
+impl List {
+    fn was_complete(&self) -> bool {
+        matches!(self, Self::Complete | Self::Unserved(_, true))
     }
 }
 
@@ -170,13 +178,13 @@ impl State {
         self.sources.iter().find_map(|(source, list)| match list {
             List::Missing(why) if why.is_empty() => Some(of(source)),
             List::Missing(why) => Some(format!("{}: {why}", of(source))),
-            List::Unserved(why) if !any => Some(format!("{}: {why}", of(source))),
-            List::Unserved(_) | List::Complete => None,
+            List::Unserved(why, false) if !any => Some(format!("{}: {why}", of(source))),
+            List::Unserved(..) | List::Complete => None,
         })
     }
 
     fn unserved(&self) -> Option<String> {
-        let unserved = |(_, list): &(&Source, &List)| matches!(list, List::Unserved(_));
+        let unserved = |(_, list): &(&Source, &List)| matches!(list, List::Unserved(..));
         let (source, _) = self.sources.iter().find(unserved)?;
         Some(format!("{source} is not served: waiting for it"))
     }
@@ -247,5 +255,8 @@ mod tests {
         assert!(ready && text.contains("https://a is not served"), "{text}");
         lists.complete(&a);
         assert_eq!(readiness.report(), (true, "kcp: ok\n".into()));
+        lists.trouble(&a, 404, "404 page not found");
+        lists.trouble(&b, 404, "404 page not found");
+        assert!(readiness.report().0, "what was listed stays in use");
     }
 }

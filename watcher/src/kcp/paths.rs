@@ -29,7 +29,7 @@ use super::{
 const CLUSTER: &str = "kcp.io/cluster";
 const PATH: &str = "kcp.io/path";
 /// The requests of an endpoint wait so long for the first list of its bindings.
-const LIST: Duration = Duration::from_secs(5);
+const LIST: Duration = Duration::from_secs(8);
 /// A request waits so long for the binding of its workspace, once. The policy may ask for the path, and what
 /// it says is final; so rather long, which holds up the requests behind it.
 const ONE: Duration = Duration::from_secs(15);
@@ -45,19 +45,10 @@ pub(crate) struct Paths {
 /// The workspaces of one endpoint.
 #[derive(Debug, Default)]
 struct Bound {
-    state: State,
+    listed: bool,
     paths: HashMap<Arc<str>, Arc<str>>,
     /// Waited for in vain.
     missed: HashSet<Arc<str>>,
-}
-
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-enum State {
-    #[default]
-    Listing,
-    Listed,
-    /// It cannot be listed, so nobody waits for it.
-    Broken,
 }
 
 /// A binding, as far as it matters.
@@ -110,9 +101,10 @@ impl Paths {
         found.cloned()
     }
 
-    /// Waits until the bindings of an endpoint are listed, but not for long.
+    /// Waits until the bindings of an endpoint are listed, but not for long. Whoever asks has listed
+    /// something else there, so they can be listed, too, unless something is wrong with them.
     pub(super) async fn listed(&self, endpoint: &str) {
-        let known = self.until(LIST, endpoint, |bound| bound.state != State::Listing);
+        let known = self.until(LIST, endpoint, |bound| bound.listed);
         if !known.await {
             tracing::warn!(
                 endpoint,
@@ -125,9 +117,7 @@ impl Paths {
     /// before the first request, but comes by another watch.
     pub(super) async fn known(&self, endpoint: &str, cluster: &str) -> Option<Arc<str>> {
         let known = |bound: &Bound| {
-            bound.state != State::Listed
-                || bound.paths.contains_key(cluster)
-                || bound.missed.contains(cluster)
+            !bound.listed || bound.paths.contains_key(cluster) || bound.missed.contains(cluster)
         };
         if !self.until(ONE, endpoint, known).await {
             tracing::info!(endpoint, cluster, "a workspace whose path is not known");
@@ -266,7 +256,7 @@ impl Listener<Binding> for Bindings {
             Event::InitDone => {
                 nag.well();
                 let mut listed = std::mem::take(&mut self.listed);
-                listed.state = State::Listed;
+                listed.listed = true;
                 self.paths.change(&self.endpoint, |bound| *bound = listed);
             }
             Event::Apply(binding) => {
@@ -281,94 +271,9 @@ impl Listener<Binding> for Bindings {
     }
 
     async fn trouble(&mut self, _: &watcher::Error, why: String) -> String {
-        self.paths.change(&self.endpoint, |bound| {
-            if bound.state == State::Listing {
-                bound.state = State::Broken;
-            }
-        });
         format!("{}: {why}", self.endpoint)
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use serde_json::json;
-
-    use super::*;
-
-    const AT: &str = "https://kcp";
-
-    fn bindings() -> Bindings {
-        let paths = Paths::new();
-        paths.start(&AT.into());
-        Bindings {
-            endpoint: AT.into(),
-            paths,
-            listed: Bound::default(),
-        }
-    }
-
-    fn binding(cluster: &str, path: &str) -> Binding {
-        let annotations = json!({CLUSTER: cluster, PATH: path});
-        serde_json::from_value(json!({"metadata": {"name": "b", "annotations": annotations}}))
-            .unwrap()
-    }
-
-    async fn hear(bindings: &mut Bindings, events: Vec<Event<Binding>>) {
-        let mut nag = Nag::new("bindings");
-        for event in events {
-            assert!(bindings.hear(event, &mut nag).await);
-        }
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn bindings_tell_paths_and_a_list_replaces_what_was_known() {
-        let mut bindings = bindings();
-        let paths = bindings.paths.clone();
-        let listed = [
-            Event::Init,
-            Event::InitApply(binding("1a", "root:a")),
-            Event::InitDone,
-        ];
-        hear(&mut bindings, listed.into()).await;
-        hear(&mut bindings, vec![Event::Apply(binding("1b", "root:b"))]).await;
-        assert_eq!(paths.path("1a").as_deref(), Some("root:a"));
-        assert_eq!(paths.path("1b").as_deref(), Some("root:b"));
-        hear(&mut bindings, vec![Event::Init, Event::InitDone]).await;
-        assert_eq!(paths.path("1a"), None);
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn a_request_waits_for_the_path_of_its_workspace_but_not_for_long_and_once() {
-        let mut bindings = bindings();
-        let paths = bindings.paths.clone();
-        hear(&mut bindings, vec![Event::Init, Event::InitDone]).await;
-        let start = tokio::time::Instant::now();
-        let late = async {
-            tokio::time::sleep(Duration::from_millis(300)).await;
-            hear(&mut bindings, vec![Event::Apply(binding("1a", "root:a"))]).await;
-        };
-        tokio::join!(paths.known(AT, "1a"), late);
-        assert_eq!(start.elapsed(), Duration::from_millis(300));
-        paths.known(AT, "1z").await;
-        assert_eq!(start.elapsed(), Duration::from_millis(300) + ONE);
-        paths.known(AT, "1z").await;
-        assert_eq!(start.elapsed(), Duration::from_millis(300) + ONE, "once");
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn bindings_that_cannot_be_listed_hold_up_nothing() {
-        let mut bindings = bindings();
-        let paths = bindings.paths.clone();
-        let start = tokio::time::Instant::now();
-        paths.listed(AT).await;
-        assert_eq!(start.elapsed(), LIST, "for a while");
-        let error = watcher::Error::NoResourceVersion;
-        bindings.trouble(&error, "403 Forbidden".into()).await;
-        paths.listed(AT).await;
-        paths.known(AT, "1a").await;
-        assert_eq!(start.elapsed(), LIST, "nobody waits any more");
-        assert_eq!(paths.path("1a"), None);
-        paths.listed("https://another").await;
-    }
-}
+mod tests;

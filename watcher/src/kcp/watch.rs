@@ -34,6 +34,8 @@ pub(super) struct Requests {
     seen: HashSet<String>,
     /// None when nobody has configured it.
     kind: Option<Arc<Kind>>,
+    /// The list of bindings was waited for.
+    waited: bool,
     inputs: mpsc::Sender<Input>,
     lists: Lists,
     services: Services,
@@ -57,11 +59,7 @@ pub(super) async fn watch(requests: Requests, client: Client, stop: Cancellation
         (Reach::Plain, None) => Api::all_with(client, &resource),
     };
     let config = watcher::Config::default().page_size(PAGE);
-    let paths = requests.paths.clone();
-    let watching = async {
-        paths.listed(&endpoint).await;
-        follow(api, config, &mut requests).await;
-    };
+    let watching = follow(api, config, &mut requests);
     if stop.run_until_cancelled(watching).await.is_none() {
         tracing::info!(%endpoint, %kind, "not watched any more");
     }
@@ -85,12 +83,27 @@ impl Requests {
             kind: kind.cloned(),
             paths: clients.paths().clone(),
             seen: HashSet::new(),
+            waited: false,
             place,
             inputs,
             lists,
             services,
             admission: clients.admission().clone(),
             known,
+        }
+    }
+
+    /// Whoever judges a request may want to know the path of its workspace.
+    async fn introduce(&mut self, cluster: &str) {
+        let endpoint = &self.place.source.endpoint;
+        if !std::mem::replace(&mut self.waited, true) {
+            self.paths.listed(endpoint).await;
+        }
+        let path = self.paths.known(endpoint, cluster).await;
+        if !self.seen.contains(cluster) {
+            self.seen.insert(cluster.to_owned());
+            let path = path.as_deref();
+            tracing::debug!(cluster, path, "the first request of a workspace");
         }
     }
 
@@ -131,15 +144,7 @@ impl Listener<Seen> for Requests {
         if let Watched::InitApply(seen) | Watched::Apply(seen) = &seen
             && let Some(cluster) = seen.cluster()
         {
-            let path = self.paths.known(&self.place.source.endpoint, cluster).await;
-            if !self.seen.contains(cluster) {
-                self.seen.insert(cluster.to_owned());
-                tracing::debug!(
-                    cluster,
-                    path = path.as_deref(),
-                    "the first request of a workspace"
-                );
-            }
+            self.introduce(cluster).await;
         }
         if let Some(event) = self.event(seen)
             && self.inputs.send(Input::Event(event)).await.is_err()
