@@ -12,7 +12,7 @@ use crate::{Provider, Who};
 /// A right of `deploy/kcp/rbac-controller.yaml`.
 #[derive(Clone, Debug)]
 pub enum Right {
-    /// A verb on a resource in the ClusterRole.
+    /// A verb on a resource in the `ClusterRole`.
     Cluster(&'static str, &'static str),
     /// A verb on Leases.
     Leases(&'static str),

@@ -15,18 +15,18 @@ use serde_json::{Value, json};
 async fn watcher(scene: &Scene, rules: Value) -> Result<Watcher> {
     let mut config = scene.watcher_config();
     isc::shorten_lease(&mut config);
-    set(&mut config, "policy", policy(rules));
+    set(&mut config, "policy", policy(&rules));
     let mut watcher = scene.start_watcher(config)?;
     watcher.ready().await?;
     Ok(watcher)
 }
 
-fn policy(rules: Value) -> Value {
+fn policy(rules: &Value) -> Value {
     json!({"rules": rules, "requesterPolicyInstalled": true})
 }
 
 /// Writes the watcher's configuration anew, with other rules.
-fn exchange(scene: &Scene, rules: Value) -> Result<()> {
+fn exchange(scene: &Scene, rules: &Value) -> Result<()> {
     let file = scene.dir.join("watcher.yaml");
     let mut config: Value = serde_json::from_str(&std::fs::read_to_string(&file)?)?;
     set(&mut config, "policy", policy(rules));
@@ -82,7 +82,7 @@ fn nobody_is_accepted_until_a_rule_says_so_and_no_answer_tells_of_rules() -> Res
             {"name": "alice-echoes", "effect": "accept", "requesters": ["alice"], "clusters": [cluster],
              "services": ["echo"], "namespaces": ["def*"]},
         ]);
-        exchange(scene, rules)?;
+        exchange(scene, &rules)?;
         gauge(&watcher, "isc_policy_rules", 2.0).await?;
         let _worker = scene.worker("worker-1").await?;
         scene.team.ask("good", "echo", json!({"a": 1})).await?;
@@ -147,7 +147,7 @@ fn new_rules_are_for_new_requests_and_a_mistake_keeps_the_old_ones() -> Result<(
 
         exchange(
             scene,
-            json!([{"name": "typo", "effect": "accept", "servics": ["a"]}]),
+            &json!([{"name": "typo", "effect": "accept", "servics": ["a"]}]),
         )?;
         gauge(&first, "isc_config_stale", 1.0).await?;
         let log = first.process.log();
@@ -155,7 +155,7 @@ fn new_rules_are_for_new_requests_and_a_mistake_keeps_the_old_ones() -> Result<(
         scene.team.ask("meanwhile", "echo", json!({})).await?;
         scene.team.wait_phase("meanwhile", "Queued").await?;
 
-        exchange(scene, json!([]))?;
+        exchange(scene, &json!([]))?;
         gauge(&first, "isc_policy_rules", 0.0).await?;
         gauge(&first, "isc_config_stale", 0.0).await?;
         scene.team.ask("late", "echo", json!({})).await?;

@@ -30,6 +30,10 @@ const UNHEARD: Duration = Duration::from_secs(60);
 
 /// What is known of the lists of one source.
 #[derive(Debug, Default)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is true or false of a source whatever the others are"
+)]
 pub(super) struct Lists {
     /// The number of the newest full list; 0 before the first.
     pub(super) list: u32,

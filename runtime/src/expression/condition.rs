@@ -81,10 +81,10 @@ impl Condition {
         let program = parse(text)?;
         let shape = Shape::of(program.expression());
         check(&shape, variables)?;
-        let used = |name: &&'static str| {
+        let appears = |name: &&'static str| {
             shape.whole.contains(name) || shape.fields.iter().any(|(of, _)| of == name)
         };
-        let uses = variables.keys().copied().filter(used).collect();
+        let uses = variables.keys().copied().filter(appears).collect();
         let loops = shape.loops > 0;
         let condition = Self {
             text: text.to_owned(),

@@ -17,8 +17,8 @@ fn compile(text: &str) -> Result<Condition, String> {
     Condition::compile(text, &variables())
 }
 
-fn holds(text: &str, params: Value) -> Result<bool, Failure> {
-    let request = json!({"service": "sign", "params": params});
+fn holds(text: &str, params: impl Into<Value>) -> Result<bool, Failure> {
+    let request = json!({"service": "sign", "params": params.into()});
     let bindings = Bindings::default()
         .value("request", &request)
         .value("requester", &json!("alice"));

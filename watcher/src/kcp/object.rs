@@ -176,9 +176,11 @@ impl Light<'_> {
         params: &str,
     ) -> Option<Rejection> {
         // Null when they cannot be read: then no rule that needs them lets it through.
-        let read = |text| serde_json::from_str(text).unwrap_or_default();
-        let reads = self.admission.reads_params();
-        let params: Value = reads.then(|| read(params)).unwrap_or_default();
+        let params: Value = if self.admission.reads_params() {
+            serde_json::from_str(params).unwrap_or_default()
+        } else {
+            Value::Null
+        };
         let workspace = self.paths.path(&address.cluster);
         self.admission.refusal(&Asked {
             uid: &uid.0,

@@ -89,16 +89,14 @@ impl Trial {
         };
         let (accepted, mut text) = policy.explain(&asked);
         for warning in policy.warnings() {
-            text += &format!("warning: {warning}\n");
+            text.extend(["warning: ", &warning, "\n"]);
         }
         if !accepted {
             let decision = policy.decide(&asked);
             let own = decision.message().map(str::to_owned);
             let message = own.unwrap_or_else(|| usual_message(&instance));
-            text += &format!(
-                "the caller reads {}: {message}\n",
-                Reason::NotAccepted.as_str()
-            );
+            let reason = Reason::NotAccepted.as_str();
+            text.extend(["the caller reads ", reason, ": ", &message, "\n"]);
         }
         Ok((accepted, text))
     }

@@ -66,10 +66,9 @@ impl Facts {
             .zip(value.as_ref())
             .map(|(key, value)| key.evaluate(value));
         let flow_key = evaluated.unwrap_or(Ok(None));
-        let taken = taker
-            .zip(value.as_ref())
-            .map_or(Ok(()), |(s, v)| s.check_params(v));
-        let refusal = taken.err().map(|message| Rejection {
+        let checked = taker.zip(value.as_ref());
+        let checked = checked.map_or(Ok(()), |(service, value)| service.check_params(value));
+        let refusal = checked.err().map(|message| Rejection {
             reason: Reason::InvalidParams,
             message,
         });

@@ -9,9 +9,9 @@ fn mistake(rules: &Value) -> String {
         .to_string()
 }
 
-#[test]
-fn every_mistake_names_the_rule_and_the_key() {
-    for (rule, key, wanted) in [
+/// Rules, their mistaken keys, and what is said.
+fn mistakes() -> [(Value, &'static str, &'static str); 14] {
+    [
         (
             json!({"effect": "accept", "servces": ["a"]}),
             "servces",
@@ -70,7 +70,12 @@ fn every_mistake_names_the_rule_and_the_key() {
             "when",
             "there are request, requester",
         ),
-    ] {
+    ]
+}
+
+#[test]
+fn every_mistake_names_the_rule_and_the_key() {
+    for (rule, key, wanted) in mistakes() {
         let mut named = rule.clone();
         named["name"] = "mine".into();
         let text = mistake(&json!([{"effect": "reject"}, named]));
@@ -78,6 +83,10 @@ fn every_mistake_names_the_rule_and_the_key() {
         assert!(said && text.contains(&format!("`{key}`")), "{text}");
         assert!(text.contains(wanted), "{text}");
     }
+}
+
+#[test]
+fn mistakes_of_the_list_are_told_too() {
     for (rules, wanted) in [
         (json!(["accept"]), "rule 1 must be an object"),
         (

@@ -8,11 +8,11 @@ use crate::{
 
 const MESSAGE: &str = "ask the operators";
 
-fn refusal() -> Option<Rejection> {
-    Some(Rejection {
+fn refusal() -> Rejection {
+    Rejection {
         reason: Reason::NotAccepted,
         message: MESSAGE.into(),
-    })
+    }
 }
 
 impl Story {
@@ -24,7 +24,7 @@ impl Story {
         change: impl FnOnce(&mut Observation),
     ) -> Vec<Effect> {
         let mut observation = self.observation(uid, status, false);
-        observation.refusal = refusal();
+        observation.refusal = Some(refusal());
         change(&mut observation);
         self.tell(Event::Observed(Box::new(observation)))
     }
@@ -72,7 +72,7 @@ fn what_was_accepted_is_not_judged_again() {
     story.seen("b", None, false);
     story.refused("b", None, |_| ());
     let mut found = story.observation("b", None, false);
-    found.refusal = refusal();
+    found.refusal = Some(refusal());
     assert_eq!(writes(&story.wait(1000)).len(), 1);
     story.tell(Event::Written(
         Uid::new("b"),
