@@ -152,8 +152,7 @@ impl KeyExpression {
             Err(cel::ExecutionError::NoSuchKey(name)) => {
                 Err(Failure::Other(format!("there is no `{name}`")))
             }
-            // The text of others repeats the values, which may be long.
-            Err(error) => Err(Failure::Other(shortened(&first_line(&error)))),
+            Err(error) => Err(Failure::Other(what(&error).into())),
         }
     }
 }
@@ -202,8 +201,16 @@ fn first_line(error: &impl ToString) -> String {
         .to_owned()
 }
 
-fn shortened(text: &str) -> String {
-    text[..text.floor_char_boundary(KEY_MAX_BYTES)].to_owned()
+/// What went wrong, without the values: the interpreter's own text repeats them, and they may be secrets,
+/// which do not belong into a status or an Event.
+fn what(error: &cel::ExecutionError) -> &'static str {
+    use cel::ExecutionError as Error;
+    match error {
+        Error::IndexOutOfBounds(_) => "an item is out of bounds",
+        Error::DivisionByZero(_) | Error::RemainderByZero(_) => "it divides by zero",
+        Error::Overflow(..) => "a number is too large",
+        _ => "a value has another type",
+    }
 }
 
 /// As Kubernetes has it: a whole number is an int.
