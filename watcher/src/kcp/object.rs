@@ -3,6 +3,8 @@
 //! Parameters may be large, and many requests are listed at once; so the parameters stay text, and what
 //! nobody needs (managed fields, annotations) is dropped while an object is read.
 
+mod depth;
+
 use std::{borrow::Cow, collections::BTreeMap, sync::Arc};
 
 use isc_core::{
@@ -171,6 +173,16 @@ fn parts(spec: Option<&RawValue>) -> (Result<RequestSpec, String>, Option<Box<Ra
         Err(error) => return (Err(error.to_string()), None),
     };
     let params = fields.remove("params");
+    if params
+        .as_deref()
+        .is_some_and(|params| depth::is_too_deep(params.get()))
+    {
+        let why = format!(
+            "spec.params are nested more than {} levels deep",
+            depth::DEPTH_MAX
+        );
+        return (Err(why), None);
+    }
     let rest = serde_json::to_string(&fields).and_then(|rest| serde_json::from_str(&rest));
     (rest.map_err(|error| error.to_string()), params)
 }
