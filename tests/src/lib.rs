@@ -5,6 +5,7 @@
 
 pub mod chaos;
 pub mod environment;
+pub mod hostile;
 pub mod identity;
 pub mod isc;
 pub mod ledger;
@@ -15,6 +16,7 @@ pub mod process;
 pub mod provider;
 pub mod scene;
 pub mod servers;
+pub mod shown;
 pub mod team;
 pub mod wait;
 
