@@ -18,6 +18,7 @@ pub mod reason;
 mod rules;
 pub mod schedule;
 pub mod status;
+pub mod text;
 pub mod throttle;
 pub mod worker_session;
 pub mod writes;

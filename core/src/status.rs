@@ -9,6 +9,7 @@ use crate::{
     api::{Condition, Effective, Phase, RequestStatus},
     life::{Done, End, Life, Moment, State},
     reason::Reason,
+    text,
 };
 
 pub use mirror::{Mirror, MirroredRun};
@@ -17,6 +18,8 @@ pub use mirror::{Mirror, MirroredRun};
 pub const SUCCEEDED: &str = "Succeeded";
 /// The condition that is True at every end, and absent before.
 pub const FINISHED: &str = "Finished";
+/// The longest message of a condition, bytes: whoever worded it, it is shown clean.
+pub const MESSAGE_MAX: usize = 4096;
 
 /// What a status says besides the life itself.
 #[derive(Clone, Debug, Default)]
@@ -273,7 +276,7 @@ impl Summary {
             kind: kind.into(),
             status: status.into(),
             reason: reason.into(),
-            message: message.into(),
+            message: text::clean(message, MESSAGE_MAX),
             last_transition_time: Some(completion.unwrap_or(queued.wall)),
             observed_generation: generation,
         };

@@ -1,9 +1,14 @@
-//! Logs: to stderr, as text or as JSON lines, filtered by `RUST_LOG`'s syntax.
+//! Logs: to stderr, as text or as JSON lines, filtered by `RUST_LOG`'s syntax. An event is always one line,
+//! without characters that could act on a terminal.
+
+mod clean;
 
 use std::io::IsTerminal as _;
 
 use serde::Deserialize;
 use tracing_subscriber::EnvFilter;
+
+use clean::CleanWriters;
 
 /// Libraries that log an error per failed try, where our own line once a minute says it better. A
 /// directive for the same target in the configured filter wins.
@@ -55,10 +60,15 @@ pub fn init(config: &LogConfig) -> Result<(), FilterError> {
     let filter = std::env::var("RUST_LOG").unwrap_or_else(|_| config.filter.clone());
     let parsed = EnvFilter::try_new(format!("{QUIET},{filter}"))
         .map_err(|source| FilterError { filter, source })?;
+    let colours = std::io::stderr().is_terminal();
+    let writers = CleanWriters {
+        inner: std::io::stderr,
+        colours,
+    };
     let builder = tracing_subscriber::fmt()
         .with_env_filter(parsed)
-        .with_writer(std::io::stderr)
-        .with_ansi(std::io::stderr().is_terminal());
+        .with_writer(writers)
+        .with_ansi(colours);
     // An error here only says that a logger is there already, as in tests.
     let _already = match config.format {
         LogFormat::Text => builder.try_init(),

@@ -6,6 +6,7 @@
 pub mod chaos;
 pub mod environment;
 pub mod exports;
+pub mod hostile;
 pub mod identity;
 pub mod isc;
 pub mod kind;
@@ -18,6 +19,7 @@ pub mod provider;
 pub mod rights;
 pub mod scene;
 pub mod servers;
+pub mod shown;
 pub mod team;
 pub mod wait;
 

@@ -1,24 +1,26 @@
 //! Between the wire's types and the engine's. Everything from the wire is checked here, once.
 
+mod outcomes;
+
 use isc_core::{
-    api::{Artifact, Progress},
+    api::Progress,
     engine::{Assignment, Event, Hello, ToWorker},
     ids::{AttemptId, Holder, SessionId, Uid},
-    life::{FailureClass, Outcome},
-    reason::Reason,
+    text,
 };
 use isc_proto::{
-    MESSAGE_MAX_BYTES, PROTOCOL,
-    v1::{self, outcome, watcher_message::Message as ToWire, worker_message::Message as FromWire},
+    LISTED_MAX, MESSAGE_MAX_BYTES, PROTOCOL, SLOTS_MAX,
+    v1::{self, watcher_message::Message as ToWire, worker_message::Message as FromWire},
 };
-use serde_json::{Map, Value};
+
+use outcomes::outcome;
 
 /// The longest message of a progress report that is kept, bytes.
 const PROGRESS_MESSAGE_MAX: usize = 1024;
-/// The longest message of a failure that is kept, bytes.
-const FAILURE_MESSAGE_MAX: usize = 4096;
 /// The longest name in a greeting, bytes.
 const NAME_MAX: usize = 253;
+/// The longest UID, bytes; Kubernetes makes them of 36.
+const UID_MAX: usize = 128;
 
 /// Why a worker's message cannot be used. The stream is ended with it.
 #[derive(Debug, thiserror::Error)]
@@ -36,6 +38,20 @@ pub(crate) enum WireError {
     Field(&'static str),
 }
 
+// === impl WireError ===
+
+impl WireError {
+    /// The word that counts it.
+    #[must_use]
+    pub(crate) fn reason(&self) -> &'static str {
+        match self {
+            Self::Order => "order",
+            Self::Protocol(_) => "protocol",
+            Self::Field(_) => "malformed",
+        }
+    }
+}
+
 /// A greeting.
 ///
 /// # Errors
@@ -47,20 +63,30 @@ pub(crate) fn hello(message: v1::WorkerMessage) -> Result<Hello, WireError> {
     if hello.protocol != PROTOCOL {
         return Err(WireError::Protocol(hello.protocol));
     }
-    let name = |text: String, field| match text.len() {
-        1..=NAME_MAX => Ok(text.into()),
+    let name = |name: String, field| match name.len() {
+        // It stands in statuses and log lines.
+        1..=NAME_MAX if text::is_plain(&name) => Ok(name.into()),
         _ => Err(WireError::Field(field)),
     };
     let holder = Holder {
         worker: name(hello.worker, "worker")?,
         incarnation: name(hello.incarnation, "incarnation")?,
     };
+    if hello.slots > SLOTS_MAX {
+        return Err(WireError::Field("slots"));
+    }
+    if hello.services.len() > LISTED_MAX {
+        return Err(WireError::Field("services"));
+    }
+    let services = hello.services.into_iter();
     Ok(Hello {
         holder,
-        services: hello.services.into_iter().map(Into::into).collect(),
+        services: services
+            .map(|service| name(service, "services"))
+            .collect::<Result<_, _>>()?,
         slots: hello.slots,
-        running: hello.running.into_iter().map(attempt_id).collect(),
-        outcomes: hello.outcomes.into_iter().map(attempt_id).collect(),
+        running: attempt_ids(hello.running, "running")?,
+        outcomes: attempt_ids(hello.outcomes, "outcomes")?,
         greeting: hello.greeting,
     })
 }
@@ -70,7 +96,7 @@ pub(crate) fn hello(message: v1::WorkerMessage) -> Result<Hello, WireError> {
 /// # Errors
 /// When a part is missing, or it is another Hello.
 pub(crate) fn event(session: SessionId, message: v1::WorkerMessage) -> Result<Event, WireError> {
-    let id = |id: Option<v1::AttemptId>| id.map(attempt_id).ok_or(WireError::Field("id"));
+    let id = |id: Option<v1::AttemptId>| attempt_id(id.ok_or(WireError::Field("id"))?, "id");
     match message.message.ok_or(WireError::Field("message"))? {
         FromWire::Hello(_) => Err(WireError::Order),
         FromWire::Heartbeat(v1::Heartbeat {
@@ -78,20 +104,17 @@ pub(crate) fn event(session: SessionId, message: v1::WorkerMessage) -> Result<Ev
             held,
             free,
             draining,
-        }) => {
-            let held = held.into_iter().map(attempt_id).collect();
-            Ok(Event::Heartbeat {
-                session,
-                seq,
-                held,
-                free,
-                draining,
-            })
-        }
+        }) => Ok(Event::Heartbeat {
+            session,
+            seq,
+            held: attempt_ids(held, "held")?,
+            free: free.min(SLOTS_MAX),
+            draining,
+        }),
         FromWire::Claim(claim) => Ok(Event::Claim(session, id(claim.id)?)),
         FromWire::Progress(progress) => {
             let at = id(progress.id)?;
-            let message = cut(progress.message, PROGRESS_MESSAGE_MAX);
+            let message = text::clean(&progress.message, PROGRESS_MESSAGE_MAX);
             Ok(Event::Progress(
                 session,
                 at,
@@ -112,76 +135,22 @@ pub(crate) fn event(session: SessionId, message: v1::WorkerMessage) -> Result<Ev
     }
 }
 
-fn outcome(wire: outcome::Outcome) -> Outcome {
-    match wire {
-        outcome::Outcome::Succeeded(succeeded) => match result(&succeeded.result_json) {
-            Ok(result) => {
-                let artifacts = succeeded.artifacts.into_iter().map(artifact).collect();
-                Outcome::Succeeded { result, artifacts }
-            }
-            Err(error) => Outcome::Failed {
-                class: FailureClass::Permanent,
-                reason: Reason::InvalidResult,
-                message: format!("the result is not a JSON object: {error}"),
-            },
-        },
-        outcome::Outcome::Failed(failed) => Outcome::Failed {
-            class: match failed.class() {
-                v1::FailureClass::Retryable => FailureClass::Retryable,
-                v1::FailureClass::Invalid => FailureClass::Invalid,
-                v1::FailureClass::TimedOut => FailureClass::TimedOut,
-                v1::FailureClass::Deadline => FailureClass::Deadline,
-                v1::FailureClass::Permanent | v1::FailureClass::Unspecified => {
-                    FailureClass::Permanent
-                }
-            },
-            reason: Reason::of_failure(&failed.reason),
-            message: cut(failed.message, FAILURE_MESSAGE_MAX),
-        },
-        outcome::Outcome::Cancelled(_) => Outcome::Cancelled,
-        outcome::Outcome::Interrupted(_) => Outcome::Interrupted,
+fn attempt_ids(wire: Vec<v1::AttemptId>, field: &'static str) -> Result<Vec<AttemptId>, WireError> {
+    if wire.len() > LISTED_MAX {
+        return Err(WireError::Field(field));
     }
+    let ids = wire.into_iter();
+    ids.map(|id| attempt_id(id, field)).collect()
 }
 
-fn result(json: &str) -> Result<Option<Map<String, Value>>, serde_json::Error> {
-    if json.is_empty() {
-        Ok(None)
-    } else {
-        serde_json::from_str(json).map(Some)
+fn attempt_id(wire: v1::AttemptId, field: &'static str) -> Result<AttemptId, WireError> {
+    match wire.uid.len() {
+        1..=UID_MAX if text::is_plain(&wire.uid) => Ok(AttemptId {
+            uid: Uid(wire.uid.into()),
+            attempt: wire.attempt,
+        }),
+        _ => Err(WireError::Field(field)),
     }
-}
-
-fn artifact(wire: v1::Artifact) -> Artifact {
-    let v1::Artifact {
-        name,
-        uri,
-        digest,
-        media_type,
-        size,
-    } = wire;
-    Artifact {
-        name,
-        uri,
-        digest,
-        media_type,
-        size,
-    }
-}
-
-fn attempt_id(wire: v1::AttemptId) -> AttemptId {
-    AttemptId {
-        uid: Uid(wire.uid.into()),
-        attempt: wire.attempt,
-    }
-}
-
-/// Cuts at a character's border and marks it.
-fn cut(mut text: String, max: usize) -> String {
-    if text.len() > max {
-        text.truncate(text.floor_char_boundary(max - 4));
-        text.push_str(" ...");
-    }
-    text
 }
 
 /// A message to a worker.

@@ -1,14 +1,24 @@
 //! The gRPC edge: one stream per worker, its messages turned into events and back.
+//!
+//! Whoever reaches the port is a worker, so what comes is checked, paced and counted before it is believed.
+
+mod pace;
 
 use std::{
     pin::Pin,
-    sync::atomic::{AtomicU64, Ordering},
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
     task::{Context, Poll},
     time::Duration,
 };
 
 use futures::Stream;
-use isc_core::{engine::Event, ids::SessionId};
+use isc_core::{
+    engine::{Event, Hello},
+    ids::SessionId,
+};
 use isc_proto::{
     MESSAGE_MAX_BYTES,
     v1::{
@@ -16,17 +26,18 @@ use isc_proto::{
         workers_server::{Workers, WorkersServer},
     },
 };
-use tokio::{net::TcpListener, sync::mpsc};
+use tokio::{net::TcpListener, sync::mpsc, time::Instant};
 use tokio_util::{
     sync::{CancellationToken, DropGuard},
     task::TaskTracker,
 };
 use tonic::{
-    Request, Response, Status, Streaming,
+    Code, Request, Response, Status, Streaming,
     transport::{Server, server::TcpIncoming},
 };
 
-use crate::{convert, engine::Input};
+use crate::{convert, engine::Input, metrics::Metrics};
+use pace::{Beats, Door};
 
 /// Messages that wait for a worker. A worker that is so far behind is better greeted anew.
 const QUEUE: usize = 1024;
@@ -34,6 +45,9 @@ const QUEUE: usize = 1024;
 const HELLO_TIMEOUT: Duration = Duration::from_secs(10);
 /// HTTP/2 pings find a dead peer behind a quiet connection.
 const KEEPALIVE: (Duration, Duration) = (Duration::from_secs(20), Duration::from_secs(10));
+
+/// Streams of one connection: a worker has one, and a second one while it greets anew.
+const STREAMS: u32 = 8;
 
 /// What a worker's stream carries, or how it ends.
 pub(crate) type Outgoing = Result<WatcherMessage, Status>;
@@ -43,6 +57,8 @@ pub(crate) struct Service {
     inputs: mpsc::Sender<Input>,
     beats: mpsc::Sender<Event>,
     next: AtomicU64,
+    door: Door,
+    metrics: Arc<Metrics>,
     readers: TaskTracker,
     stop: CancellationToken,
 }
@@ -58,7 +74,12 @@ struct Reader {
     session: SessionId,
     inputs: mpsc::Sender<Input>,
     beats: mpsc::Sender<Event>,
+    metrics: Arc<Metrics>,
 }
+
+/// Why a stream is not read any further: for its worker, and the label that counts it. Without a label it
+/// ended by itself.
+struct Refused(Status, Option<&'static str>);
 
 // === impl Service ===
 
@@ -68,12 +89,15 @@ impl Service {
     pub(crate) fn new(
         inputs: mpsc::Sender<Input>,
         beats: mpsc::Sender<Event>,
+        metrics: Arc<Metrics>,
         stop: CancellationToken,
     ) -> Self {
         Self {
             inputs,
             beats,
             next: AtomicU64::new(1),
+            door: Door::default(),
+            metrics,
             readers: TaskTracker::new(),
             stop,
         }
@@ -92,6 +116,7 @@ impl Service {
         let ended = Server::builder()
             .http2_keepalive_interval(Some(KEEPALIVE.0))
             .http2_keepalive_timeout(Some(KEEPALIVE.1))
+            .max_concurrent_streams(Some(STREAMS))
             .add_service(service)
             .serve_with_incoming_shutdown(incoming, stop.cancelled_owned())
             .await;
@@ -109,6 +134,13 @@ impl Workers for Service {
         &self,
         request: Request<Streaming<WorkerMessage>>,
     ) -> Result<Response<Self::SessionStream>, Status> {
+        let from = request.remote_addr().map(|address| address.ip());
+        if from.is_some_and(|from| !self.door.lets_in(from, Instant::now())) {
+            self.metrics.stream_refused("too_many_streams");
+            return Err(Status::resource_exhausted(
+                "too many streams from this address: greet again in some seconds",
+            ));
+        }
         let session = SessionId(self.next.fetch_add(1, Ordering::Relaxed));
         let (sender, messages) = mpsc::channel(QUEUE);
         let ended = self.stop.child_token();
@@ -120,6 +152,7 @@ impl Workers for Service {
             session,
             inputs: self.inputs.clone(),
             beats: self.beats.clone(),
+            metrics: self.metrics.clone(),
         };
         self.readers
             .spawn(reader.run(request.into_inner(), sender, ended));
@@ -148,7 +181,10 @@ impl Reader {
     ) {
         let weak = sender.downgrade();
         let read = ended.run_until_cancelled(self.read(messages, sender)).await;
-        if let Some(Err(status)) = read {
+        if let Some(Err(Refused(status, why))) = read {
+            if let Some(why) = why {
+                self.metrics.stream_refused(why);
+            }
             tracing::warn!(
                 session = self.session.0,
                 "a worker's stream ended: {}",
@@ -170,17 +206,14 @@ impl Reader {
         &self,
         mut messages: Streaming<WorkerMessage>,
         sender: mpsc::Sender<Outgoing>,
-    ) -> Result<(), Status> {
-        let first = tokio::time::timeout(HELLO_TIMEOUT, messages.message())
-            .await
-            .map_err(|_| Status::deadline_exceeded("no Hello in time"))??;
-        let Some(first) = first else { return Ok(()) };
-        let hello = match convert::hello(first) {
-            Ok(hello) => hello,
-            Err(error) => {
-                let status = Status::failed_precondition(error.to_string());
-                let _gone = sender.try_send(Err(status.clone()));
-                return Err(status);
+    ) -> Result<(), Refused> {
+        let hello = match hello(&mut messages).await {
+            Ok(Some(hello)) => hello,
+            Ok(None) => return Ok(()),
+            Err(refused) => {
+                // No engine will: it has not heard of this stream.
+                let _gone = sender.try_send(Err(refused.0.clone()));
+                return Err(refused);
             }
         };
         tracing::info!(
@@ -188,11 +221,15 @@ impl Reader {
             running = hello.running.len(), "a worker greeted"
         );
         self.feed(Input::Open(self.session, hello, sender)).await?;
+        let mut beats = Beats::new(Instant::now());
         while let Some(message) = messages.message().await? {
-            let event = convert::event(self.session, message)
-                .map_err(|error| Status::invalid_argument(error.to_string()))?;
+            let event = convert::event(self.session, message).map_err(|error| {
+                let status = Status::invalid_argument(error.to_string());
+                Refused(status, Some(error.reason()))
+            })?;
             match event {
                 Event::Heartbeat { .. } => {
+                    self.hold_back(&mut beats).await;
                     self.beats.send(event).await.map_err(|_| shutting_down())?;
                 }
                 event => self.feed(Input::Event(event)).await?,
@@ -201,11 +238,50 @@ impl Reader {
         Ok(())
     }
 
-    async fn feed(&self, input: Input) -> Result<(), Status> {
+    /// A stream with more heartbeats than any worker has is read slowly; what it sends waits with it.
+    async fn hold_back(&self, beats: &mut Beats) {
+        while let Some(pause) = beats.pause(Instant::now()) {
+            self.metrics.stream_refused("too_fast");
+            tokio::time::sleep(pause).await;
+        }
+    }
+
+    async fn feed(&self, input: Input) -> Result<(), Refused> {
         self.inputs.send(input).await.map_err(|_| shutting_down())
     }
 }
 
-fn shutting_down() -> Status {
-    Status::unavailable("the watcher is shutting down")
+/// The first message; none when the stream ends instead.
+async fn hello(messages: &mut Streaming<WorkerMessage>) -> Result<Option<Hello>, Refused> {
+    let first = tokio::time::timeout(HELLO_TIMEOUT, messages.message()).await;
+    let silent = Status::deadline_exceeded("no Hello in time");
+    let first = first.map_err(|_| Refused(silent, Some("no_hello")))??;
+    first.map(convert::hello).transpose().map_err(|error| {
+        let status = Status::failed_precondition(error.to_string());
+        Refused(status, Some(error.reason()))
+    })
+}
+
+// === impl Refused ===
+
+impl From<Status> for Refused {
+    /// What the transport says: a message that is too large, or that is none, is the worker's doing;
+    /// anything else is a stream that broke.
+    fn from(status: Status) -> Self {
+        let why = match status.code() {
+            Code::OutOfRange => Some("too_large"),
+            Code::Internal if is_undecodable(&status) => Some("undecodable"),
+            _ => None,
+        };
+        Self(status, why)
+    }
+}
+
+/// HTTP/2's own errors are Internal too, but have a source.
+fn is_undecodable(status: &Status) -> bool {
+    std::error::Error::source(status).is_none()
+}
+
+fn shutting_down() -> Refused {
+    Refused(Status::unavailable("the watcher is shutting down"), None)
 }

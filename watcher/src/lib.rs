@@ -157,9 +157,10 @@ pub async fn run(
     let (readiness, rest) = (common.readiness.clone(), common.rest.clone());
     let kinds = prepared.clients.kinds().iter();
     let kinds: Vec<_> = kinds.map(|kind| kind.id().to_string()).collect();
+    let metrics = common.metrics.clone();
     let mut parts = Parts::new(common);
     let (inputs, beats) = parts.start(&config, file, prepared)?;
-    let service = grpc::Service::new(inputs, beats, rest.clone());
+    let service = grpc::Service::new(inputs, beats, metrics, rest.clone());
     parts.add("the gRPC server", async {
         text(service.serve(grpc_listener).await)
     });

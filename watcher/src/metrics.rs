@@ -50,6 +50,7 @@ pub(crate) struct Metrics {
     rules: Gauge,
     dead_letters: Family<ReasonLabel, Counter>,
     events: Family<ResultLabel, Counter>,
+    streams_refused: Family<ReasonLabel, Counter>,
     claims: Family<ResultLabel, Counter>,
     ignored: Family<ReasonLabel, Counter>,
     finished: Family<ReasonLabel, Counter>,
@@ -84,6 +85,7 @@ impl Metrics {
             rules: Gauge::default(),
             dead_letters: Family::default(),
             events: Family::default(),
+            streams_refused: Family::default(),
             claims: Family::default(),
             ignored: Family::default(),
             finished: Family::default(),
@@ -167,6 +169,8 @@ impl Metrics {
         r.register("dead_letters", dead, self.dead_letters.clone());
         let events = "Kubernetes Events, by what became of them";
         r.register("events", events, self.events.clone());
+        let streams = "Workers' streams that were not let in, ended or slowed down, by reason";
+        r.register("streams_refused", streams, self.streams_refused.clone());
         let finished = "Requests that ended, by reason";
         r.register("requests_finished", finished, self.finished.clone());
     }
@@ -214,6 +218,13 @@ impl Metrics {
     /// Counts a thing that was dropped.
     pub(crate) fn dropped(&self, reason: &'static str) {
         self.dropped.get_or_create(&ReasonLabel { reason }).inc();
+    }
+
+    /// Counts a worker's stream that broke a rule.
+    pub(crate) fn stream_refused(&self, reason: &'static str) {
+        self.streams_refused
+            .get_or_create(&ReasonLabel { reason })
+            .inc();
     }
 
     /// Counts a reload.

@@ -2,6 +2,8 @@
 
 use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
+use isc_core::text;
+use isc_proto::SLOTS_MAX;
 use isc_runtime::{
     amqp::{AmqpConfig, AmqpError, Topology},
     services::{Catalogue, CatalogueError, Service},
@@ -11,8 +13,6 @@ use serde::Deserialize;
 
 use crate::session::{Watcher, WatcherError};
 
-/// The broker is told how many tickets may be outstanding in 16 bits; far fewer make sense.
-const SLOTS_MAX: u32 = 1024;
 const NAME_MAX: usize = 253;
 
 /// The content of `worker.yaml`.
@@ -132,7 +132,7 @@ impl WorkerConfig {
     /// The first thing that is wrong, by name and with the remedy.
     pub fn check(self) -> Result<Checked, CheckError> {
         let rule = |message: String| Err(CheckError::Rule(message));
-        if self.name.is_empty() || self.name.len() > NAME_MAX {
+        if self.name.is_empty() || self.name.len() > NAME_MAX || !text::is_plain(&self.name) {
             return rule(format!(
                 "`name` must have 1 to {NAME_MAX} characters and be unique among the workers; it is `{}`",
                 self.name

@@ -1,6 +1,8 @@
 //! What a worker says of one attempt: its claim, its progress, its outcome.
 
-use std::sync::Arc;
+use std::{io, sync::Arc};
+
+use serde_json::{Map, Value};
 
 use super::{Effect, Engine, Entry, Measure, Params, Request, ToWorker};
 use crate::{
@@ -10,6 +12,9 @@ use crate::{
     life::{FailureClass, LifeEvent, Outcome, State},
     reason::Reason,
 };
+
+/// The largest result of a service whose file is gone, bytes: what no file may exceed.
+const RESULT_MAX: usize = 256 * 1024;
 
 impl Engine {
     pub(super) fn claimed(&mut self, id: SessionId, attempt: &AttemptId, now: Now) {
@@ -119,6 +124,7 @@ impl Engine {
 
     pub(super) fn ended(&mut self, id: SessionId, attempt: &AttemptId, outcome: Outcome, now: Now) {
         let all_listed = self.all_listed();
+        let outcome = self.fitted(attempt, outcome);
         let Some(session) = self.sessions.open.get_mut(&id) else {
             return;
         };
@@ -142,7 +148,11 @@ impl Engine {
                 self.effects
                     .push(Effect::Send(id, ToWorker::Recorded(attempt.clone())));
             }
-            None if !all_listed => session.unjudged_outcomes.push((attempt.clone(), outcome)),
+            None if !all_listed => {
+                if !session.keep_for_later(attempt, outcome) {
+                    self.measure(Measure::Ignored("too_many_outcomes"));
+                }
+            }
             _ => {
                 self.measure(Measure::Ignored("stale_outcome"));
                 self.effects
@@ -150,6 +160,51 @@ impl Engine {
             }
         }
     }
+    /// A worker checks its results before it sends them; that it did is not its own word to give.
+    fn fitted(&self, attempt: &AttemptId, outcome: Outcome) -> Outcome {
+        let Outcome::Succeeded {
+            result: Some(result),
+            ..
+        } = &outcome
+        else {
+            return outcome;
+        };
+        let Some(request) = self.live(&attempt.uid) else {
+            return outcome;
+        };
+        let service = self.config.catalogue.get(&request.service);
+        let max = service.map_or(RESULT_MAX, |service| service.result_max_bytes as usize);
+        let bytes = json_bytes(result);
+        if bytes <= max {
+            return outcome;
+        }
+        Outcome::Failed {
+            class: FailureClass::Permanent,
+            reason: Reason::ResultTooLarge,
+            message: format!("the result has {bytes} bytes, more than {max}"),
+        }
+    }
+}
+
+/// So many bytes a result has in a status.
+fn json_bytes(result: &Map<String, Value>) -> usize {
+    struct Count(usize);
+
+    impl io::Write for Count {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            self.0 += bytes.len();
+            Ok(bytes.len())
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    let mut count = Count(0);
+    // It came as JSON, so it can be written as JSON.
+    let _infallible = serde_json::to_writer(&mut count, result);
+    count.0
 }
 
 /// A result that is not what the service promises is a failure that another try does not mend: the work

@@ -146,6 +146,16 @@ impl Session {
         }
     }
 
+    /// Keeps an outcome until the lists are there. A worker has no more of them than slots; of one that
+    /// has, the others would fill the memory.
+    pub(super) fn keep_for_later(&mut self, attempt: &AttemptId, outcome: Outcome) -> bool {
+        let has_room = self.unjudged_outcomes.len() < self.slots as usize;
+        if has_room {
+            self.unjudged_outcomes.push((attempt.clone(), outcome));
+        }
+        has_room
+    }
+
     pub(super) fn takes(&self, service: &str) -> bool {
         !self.draining && self.services.iter().any(|name| **name == *service)
     }

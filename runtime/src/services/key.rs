@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use cel::{Program, Value};
 
-use crate::expression::{empty, first_line, guarded, operators, parse, to_cel};
+use crate::expression::{empty, guarded, operators, parse, to_cel};
 
 /// The longest expression and the longest key, bytes.
 pub const KEY_MAX_BYTES: usize = 256;
@@ -150,8 +150,7 @@ impl KeyExpression {
             Err(cel::ExecutionError::NoSuchKey(name)) => {
                 Err(Failure::Other(format!("there is no `{name}`")))
             }
-            // The text of others repeats the values, which may be long.
-            Err(error) => Err(Failure::Other(shortened(&first_line(&error)))),
+            Err(error) => Err(Failure::Other(what(&error).into())),
         }
     }
 }
@@ -174,8 +173,16 @@ enum Failure {
     Other(String),
 }
 
-fn shortened(text: &str) -> String {
-    text[..text.floor_char_boundary(KEY_MAX_BYTES)].to_owned()
+/// What went wrong, without the values: the interpreter's own text repeats them, and they may be secrets,
+/// which do not belong into a status or an Event.
+fn what(error: &cel::ExecutionError) -> &'static str {
+    use cel::ExecutionError as Error;
+    match error {
+        Error::IndexOutOfBounds(_) => "an item is out of bounds",
+        Error::DivisionByZero(_) | Error::RemainderByZero(_) => "it divides by zero",
+        Error::Overflow(..) => "a number is too large",
+        _ => "a value has another type",
+    }
 }
 
 #[cfg(test)]

@@ -44,51 +44,35 @@ fn a_greeting_is_checked() {
 }
 
 #[test]
-fn a_result_that_is_no_object_fails_the_attempt() {
-    let succeeded = |json: &str| {
-        outcome(outcome::Outcome::Succeeded(v1::Succeeded {
-            result_json: json.into(),
-            artifacts: vec![],
-        }))
-    };
-    assert!(matches!(
-        succeeded(""),
-        Outcome::Succeeded { result: None, .. }
-    ));
-    assert!(matches!(
-        succeeded(r#"{"a":null}"#),
-        Outcome::Succeeded {
-            result: Some(_),
-            ..
-        }
-    ));
-    assert!(matches!(
-        succeeded("[1]"),
-        Outcome::Failed {
-            reason: Reason::InvalidResult,
-            ..
-        }
-    ));
-}
-
-#[test]
-fn a_reason_that_is_not_on_the_list_becomes_job_failed() {
-    let failed = |reason: &str| v1::Failed {
-        class: 2,
-        reason: reason.into(),
-        message: String::new(),
-    };
-    let reason = |wire| match outcome(outcome::Outcome::Failed(wire)) {
-        Outcome::Failed { reason, .. } => reason,
+fn a_greeting_with_absurd_numbers_or_names_is_refused() {
+    let refused = |change: fn(&mut v1::Hello)| match hello(greeting(change)) {
+        Err(WireError::Field(field)) => field,
         other => panic!("{other:?}"),
     };
-    assert_eq!(reason(failed("TimedOut")), Reason::TimedOut);
-    assert_eq!(reason(failed("Succeeded")), Reason::JobFailed);
-    assert_eq!(reason(failed("Whatever")), Reason::JobFailed);
-}
-
-#[test]
-fn long_texts_are_cut_with_a_mark() {
-    assert_eq!(cut("short".into(), 10), "short");
-    assert_eq!(cut("äääääää".into(), 10), "äää ...");
+    assert_eq!(refused(|hello| hello.slots = u32::MAX), "slots");
+    assert_eq!(refused(|hello| hello.worker = "a\nb".into()), "worker");
+    assert_eq!(refused(|hello| hello.worker = "\u{202e}b".into()), "worker");
+    assert_eq!(
+        refused(|hello| hello.services = vec!["\u{0}".into()]),
+        "services"
+    );
+    let many = |uid: &str| {
+        let id = v1::AttemptId {
+            uid: uid.into(),
+            attempt: 1,
+        };
+        vec![id; LISTED_MAX + 1]
+    };
+    assert!(matches!(
+        hello(greeting(|hello| hello.running = many("a"))),
+        Err(WireError::Field("running"))
+    ));
+    let long = attempt_id(
+        v1::AttemptId {
+            uid: "u".repeat(UID_MAX + 1),
+            attempt: 1,
+        },
+        "id",
+    );
+    assert!(matches!(long, Err(WireError::Field("id"))));
 }

@@ -3,6 +3,7 @@
 //! Parameters may be large, and many requests are listed at once; so the parameters stay text, and what
 //! nobody needs (managed fields, annotations) is dropped while an object is read.
 
+mod depth;
 mod facts;
 
 use std::{borrow::Cow, collections::BTreeMap, sync::Arc};
@@ -100,6 +101,10 @@ impl Seen {
             ignored,
         } = light.kind.read(self.parts());
         let stage = Stage::of(status.as_ref());
+        let spec = match stage {
+            Stage::New => spec.and_then(|spec| depth::checked(&params).map(|()| spec)),
+            Stage::Live | Stage::Ended => spec,
+        };
         let mut facts = Facts::of(spec.as_ref().ok(), &params, light.services, stage);
         facts.digest = facts.digest.filter(|_| compares_params);
         let uid = self.uid()?;

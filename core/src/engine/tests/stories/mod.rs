@@ -4,6 +4,7 @@ mod api;
 mod claims;
 mod clocks;
 mod handover;
+mod hostile;
 mod keys;
 mod leases;
 mod refusals;
