@@ -167,16 +167,14 @@ impl Hostile {
     /// When none comes.
     pub async fn claim(&mut self, uid: &str, attempt: u32, service: &str) -> Result<FromWatcher> {
         self.say(ToWatcher::Claim(v1::Claim {
-            id: id(uid, attempt),
+            id: Some(id(uid, attempt)),
             service: service.into(),
         }))
         .await?;
         loop {
-            match self.hear().await? {
-                answer @ (FromWatcher::Assignment(_) | FromWatcher::Refusal(_)) => {
-                    return Ok(answer);
-                }
-                _ => {}
+            let heard = self.hear().await?;
+            if matches!(heard, FromWatcher::Assignment(_) | FromWatcher::Refusal(_)) {
+                return Ok(heard);
             }
         }
     }
@@ -201,7 +199,7 @@ impl Hostile {
     /// When the stream is over.
     pub async fn progress(&self, uid: &str, attempt: u32, message: &str) -> Result<()> {
         self.say(ToWatcher::Progress(v1::Progress {
-            id: id(uid, attempt),
+            id: Some(id(uid, attempt)),
             percent: 4_000_000_000,
             message: message.into(),
         }))
@@ -219,7 +217,7 @@ impl Hostile {
         outcome: v1::outcome::Outcome,
     ) -> Result<()> {
         self.say(ToWatcher::Outcome(v1::Outcome {
-            id: id(uid, attempt),
+            id: Some(id(uid, attempt)),
             outcome: Some(outcome),
         }))
         .await
@@ -280,9 +278,9 @@ pub fn failure(message: &str) -> v1::outcome::Outcome {
     })
 }
 
-fn id(uid: &str, attempt: u32) -> Option<v1::AttemptId> {
-    Some(v1::AttemptId {
+fn id(uid: &str, attempt: u32) -> v1::AttemptId {
+    v1::AttemptId {
         uid: uid.into(),
         attempt,
-    })
+    }
 }

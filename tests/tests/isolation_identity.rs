@@ -94,6 +94,33 @@ async fn tries_elsewhere(thief: &Client, team: &Team) -> Result<()> {
     Ok(())
 }
 
+/// In the provider's workspace it can weaken nothing.
+async fn tries_at_home(thief: &Client) -> Result<()> {
+    let gone = DeleteParams::default();
+    let exports = any(thief, "apis.kcp.io", "v1alpha2", "APIExport", "apiexports");
+    let (code, _) = refusal(exports.delete("internal.services", &gone).await)?;
+    assert_eq!(code, 403, "the export");
+    let policies = any(
+        thief,
+        "admissionregistration.k8s.io",
+        "v1",
+        "ValidatingAdmissionPolicy",
+        "validatingadmissionpolicies",
+    );
+    let (code, _) = refusal(policies.delete("internal-services-requester", &gone).await)?;
+    assert_eq!(code, 403, "the requester policy");
+    let roles = any(
+        thief,
+        "rbac.authorization.k8s.io",
+        "v1",
+        "ClusterRole",
+        "clusterroles",
+    );
+    let (code, _) = refusal(roles.list(&ListParams::default()).await)?;
+    assert_eq!(code, 403, "the roles");
+    Ok(())
+}
+
 #[test]
 fn a_stolen_kubeconfig_of_the_watcher_reads_requests_writes_statuses_and_no_more() -> Result<()> {
     scene::run(async |scene| {
@@ -103,29 +130,7 @@ fn a_stolen_kubeconfig_of_the_watcher_reads_requests_writes_statuses_and_no_more
         let elsewhere = Who::Controller.client(env, &team.path).await?;
         tries_elsewhere(&elsewhere, team).await?;
 
-        // In the provider's workspace it can weaken nothing.
-        let gone = DeleteParams::default();
-        let exports = any(&thief, "apis.kcp.io", "v1alpha2", "APIExport", "apiexports");
-        let (code, _) = refusal(exports.delete("internal.services", &gone).await)?;
-        assert_eq!(code, 403, "the export");
-        let policies = any(
-            &thief,
-            "admissionregistration.k8s.io",
-            "v1",
-            "ValidatingAdmissionPolicy",
-            "validatingadmissionpolicies",
-        );
-        let (code, _) = refusal(policies.delete("internal-services-requester", &gone).await)?;
-        assert_eq!(code, 403, "the requester policy");
-        let roles = any(
-            &thief,
-            "rbac.authorization.k8s.io",
-            "v1",
-            "ClusterRole",
-            "clusterroles",
-        );
-        let (code, _) = refusal(roles.list(&ListParams::default()).await)?;
-        assert_eq!(code, 403, "the roles");
+        tries_at_home(&thief).await?;
 
         // Through the virtual workspace it sees requests, and nothing else of anybody.
         let mut kubeconfig = Who::Controller.kubeconfig(env, &scene.provider.path)?;
