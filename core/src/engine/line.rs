@@ -92,9 +92,15 @@ impl Engine {
     }
 
     fn offer(&mut self, uid: &Uid, now: Now) {
-        let Some(source) = self.live(uid).map(|r| r.address.source()) else {
+        let Some(request) = self.live(uid) else {
             return self.schedule.remove(uid);
         };
+        if self.may_exceed(request, now) {
+            self.set_aside(uid);
+            self.delayed.insert((self.takeover_until, uid.clone()));
+            return;
+        }
+        let source = request.address.source();
         match self.sources.get_mut(&source).filter(|lists| lists.suspect) {
             Some(lists) => {
                 lists.parked.push(uid.clone());
@@ -102,6 +108,19 @@ impl Engine {
             }
             None => self.apply(uid, LifeEvent::Offer, now),
         }
+    }
+
+    /// Whether how many such requests run at once is limited, and not known: what an earlier watcher granted
+    /// counts as well, and may be told only by its worker's greeting.
+    fn may_exceed(&self, request: &Request, now: Now) -> bool {
+        if self.leader.handed_over || now.mono >= self.takeover_until {
+            return false;
+        }
+        let service = self.config.catalogue.get(&request.service);
+        let limited = service.is_some_and(|service| {
+            service.flow.concurrency.is_some() || service.flow.per_tenant.is_some()
+        });
+        limited || request.flow_key.is_some()
     }
 
     /// Asks the schedule about a claim that the request's state allows: granted, it is held.

@@ -53,7 +53,7 @@ pub(super) struct Request {
     pub(super) inherited: bool,
     priority: Priority,
     /// What of its service it needs for itself.
-    flow_key: Option<Arc<str>>,
+    pub(super) flow_key: Option<Arc<str>>,
     /// Rises with each change that a status shows.
     pub(super) revision: u64,
     /// The revision that the newest write shows; 0 before the first.

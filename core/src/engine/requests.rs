@@ -159,8 +159,9 @@ impl Engine {
         if let Err(Rejection { reason, message }) = admitted {
             self.reject(&uid, End::Rejected { reason, message }, now);
         } else {
-            // One that is cancelled already stands in nobody's way.
-            let asked = asked.filter(|_| !cancel || self.is_held_back(&uid));
+            // One that is cancelled already stands in nobody's way, unless some worker has it.
+            let inherited = self.live(&uid).is_some_and(|request| request.inherited);
+            let asked = asked.filter(|_| !cancel || inherited);
             self.enter(&uid, known, asked, now);
         }
         self.track_clock(&uid);

@@ -45,6 +45,33 @@ fn what_runs_from_before_a_restart_takes_its_place_before_its_worker_has_greeted
 }
 
 #[test]
+fn what_an_earlier_watcher_granted_without_a_word_in_its_status_counts_towards_a_limit() {
+    for flow in [
+        concurrency(1),
+        Flow {
+            per_key: Some(1),
+            ..Flow::default()
+        },
+    ] {
+        let mut story = Story::restarts(flow);
+        story.greets(ONE, &[], &[]);
+        story.listed(&[]);
+        let keyed = |story: &mut Story, uid: &str| story.asks_for_key(uid, Ok(Some("k".into())));
+        keyed(&mut story, "new");
+        assert_eq!(
+            story.out(),
+            [""; 0],
+            "another may run, and its worker has not greeted"
+        );
+        for _ in 0..3 {
+            story.beats(ONE, &[]);
+            story.wait(15_000);
+        }
+        assert_eq!(story.out(), ["new"], "the take-over is over");
+    }
+}
+
+#[test]
 fn adopted_runs_may_exceed_a_limit_but_count() {
     let mut story = Story::restarts(concurrency(1));
     // Granted and not written before the restart: no status tells of them.
