@@ -2,7 +2,7 @@
 
 use std::{net::SocketAddr, time::Duration};
 
-use anyhow::{Result, bail, ensure};
+use anyhow::{Result, bail};
 use isc_proto::v1::{self, worker_message::Message as ToWatcher};
 use isc_tests::{
     hostile::{Hostile, Identity},
