@@ -240,25 +240,19 @@ fn no_label_of_a_metric_is_a_strangers_word() -> Result<()> {
         let watcher = scene.watcher().await?;
         let _worker = scene.worker("worker-1").await?;
         let round = async |number: u32| {
-            let (unknown, name) = (format!("u-{number}"), format!("r-{number}"));
+            let name = format!("r-{number}");
             let spec = json!({"idempotencyKey": format!("k-{number}")});
-            scene.team.ask(&unknown, &unknown, json!({})).await?;
             scene.team.ask_with(&name, "echo", &spec).await?;
-            scene.team.wait_end(&unknown).await?;
             scene.team.wait_end(&name).await
         };
         round(0).await?;
         // Gauges are set once a second.
-        wait::until(
-            "two requests are shown as finished",
-            wait::USUAL,
-            async || {
-                let metrics = watcher.metrics().await?;
-                let finished = metrics.sum("isc_requests", &[("phase", "Finished")]);
-                ensure!(finished > 1.5, "{finished}");
-                Ok(())
-            },
-        )
+        wait::until("a request is shown as finished", wait::USUAL, async || {
+            let metrics = watcher.metrics().await?;
+            let finished = metrics.sum("isc_requests", &[("phase", "Finished")]);
+            ensure!(finished > 0.5, "{finished}");
+            Ok(())
+        })
         .await?;
         let before = labels(&watcher).await?;
         for number in 1..4 {

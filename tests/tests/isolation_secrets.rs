@@ -81,14 +81,13 @@ fn services(scene: &Scene) -> Result<()> {
     Ok(())
 }
 
-const ASKED: [(&str, &str); 11] = [
+const ASKED: [(&str, &str); 10] = [
     ("good", "Succeeded"),
     ("bad", "JobFailed"),
     ("retried", "JobFailed"),
     ("killed", "JobKilled"),
     ("junk", "InvalidResult"),
     ("slow", "TimedOut"),
-    ("none", "UnknownService"),
     ("keyed-0", "InvalidParams"),
     ("keyed-1", "InvalidParams"),
     ("keyed-2", "InvalidParams"),

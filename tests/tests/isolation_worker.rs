@@ -5,8 +5,9 @@ use isc_proto::v1::{
     self, watcher_message::Message as FromWatcher, worker_message::Message as ToWatcher,
 };
 use isc_tests::{
-    Scene,
+    Scene, Watcher,
     hostile::{self, Hostile, Identity, failure, success},
+    isc::set,
     scene, shown,
     team::{message, reason},
     wait,
@@ -22,6 +23,15 @@ fn evil() -> Identity {
     Identity::new("evil", &["echo"])
 }
 
+/// A watcher that waits for a worker without heartbeats for as long as a slow machine takes.
+async fn patient(scene: &Scene) -> Result<Watcher> {
+    let mut config = scene.watcher_config();
+    set(&mut config, "lease.seconds", 120);
+    let mut watcher = scene.start_watcher(config)?;
+    watcher.ready().await?;
+    Ok(watcher)
+}
+
 /// An attempt on its way to a status, as the hostile worker has it.
 async fn won(scene: &Scene, evil: &mut Hostile, name: &str) -> Result<String> {
     let uid = scene.team.ask(name, "echo", json!({"a": 1})).await?;
@@ -32,7 +42,7 @@ async fn won(scene: &Scene, evil: &mut Hostile, name: &str) -> Result<String> {
 #[test]
 fn words_of_a_worker_arrive_clean_and_short() -> Result<()> {
     scene::run(async |scene| {
-        let mut watcher = scene.watcher().await?;
+        let mut watcher = patient(scene).await?;
         let mut evil = Hostile::greet(scene.grpc, &evil()).await?;
         let uid = won(scene, &mut evil, "noisy").await?;
         evil.progress(&uid, 1, shown::DIRTY).await?;
@@ -75,7 +85,7 @@ fn words_of_a_worker_arrive_clean_and_short() -> Result<()> {
 #[test]
 fn a_result_that_a_status_should_not_hold_ends_its_request_and_no_other() -> Result<()> {
     scene::run(async |scene| {
-        let watcher = scene.watcher().await?;
+        let watcher = patient(scene).await?;
         let mut evil = Hostile::greet(scene.grpc, &evil()).await?;
         let large = json!({"text": "x".repeat(300 << 10)}).to_string();
         let deep = format!("{{\"a\":{}{}}}", "[".repeat(9000), "]".repeat(9000));
@@ -206,7 +216,7 @@ fn evil_hello(change: fn(&mut v1::Hello)) -> v1::Hello {
 #[test]
 fn what_a_worker_says_of_attempts_that_it_does_not_hold_changes_nothing() -> Result<()> {
     scene::run(async |scene| {
-        let watcher = scene.watcher().await?;
+        let watcher = patient(scene).await?;
         let mut good = Hostile::greet(scene.grpc, &Identity::new("good", &["echo"])).await?;
         let uid = won(scene, &mut good, "mine").await?;
         let mut thief = Identity::new("good", &[]);
@@ -258,7 +268,7 @@ fn what_a_worker_says_of_attempts_that_it_does_not_hold_changes_nothing() -> Res
 #[test]
 fn the_outcome_of_a_deleted_request_never_reaches_a_new_one_of_the_same_name() -> Result<()> {
     scene::run(async |scene| {
-        let _watcher = scene.watcher().await?;
+        let _watcher = patient(scene).await?;
         let mut evil = Hostile::greet(scene.grpc, &evil()).await?;
         let old = won(scene, &mut evil, "twice").await?;
         let requests = scene.team.requests("default");
