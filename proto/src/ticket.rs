@@ -9,6 +9,8 @@ use serde::{Deserialize, Serialize};
 pub const VERSION: u32 = 1;
 /// A ticket's largest size, bytes.
 pub const MAX_BYTES: usize = 1024;
+/// The longest UID that a watcher takes from a worker, bytes; Kubernetes makes UIDs of 36.
+pub const UID_MAX: usize = 128;
 /// The content type of a ticket.
 pub const CONTENT_TYPE: &str = "application/json";
 
@@ -59,6 +61,11 @@ pub enum TicketError {
         "ticket version {0} is not supported, this build reads version {VERSION}: upgrade the worker"
     )]
     Version(u32),
+    /// What it names cannot be an attempt: a watcher would end the stream of whoever claims that.
+    #[error(
+        "the ticket names no attempt: its `uid` must have 1 to {UID_MAX} visible ASCII characters, and its `attempt` must be at least 1"
+    )]
+    Attempt,
 }
 
 // === impl Ticket ===
@@ -93,6 +100,10 @@ impl Ticket {
         let ticket: Self = serde_json::from_slice(bytes)?;
         if ticket.version != VERSION {
             return Err(TicketError::Version(ticket.version));
+        }
+        let plain = ticket.uid.bytes().all(|byte| byte.is_ascii_graphic());
+        if !plain || !(1..=UID_MAX).contains(&ticket.uid.len()) || ticket.attempt == 0 {
+            return Err(TicketError::Attempt);
         }
         Ok(ticket)
     }
@@ -134,6 +145,21 @@ mod tests {
             error.contains("version 9") && error.contains("upgrade"),
             "{error}"
         );
+    }
+
+    #[test]
+    fn a_ticket_that_names_no_attempt_is_refused() {
+        let long = "u".repeat(UID_MAX + 1);
+        for (uid, attempt) in [("", 1), ("a b", 1), ("a\n", 1), (&*long, 1), ("3f1c", 0)] {
+            let uid = uid.to_owned();
+            let forged = Ticket {
+                uid,
+                attempt,
+                ..ticket()
+            };
+            let refused = Ticket::from_bytes(&forged.to_bytes().unwrap());
+            assert!(matches!(refused, Err(TicketError::Attempt)), "{forged:?}");
+        }
     }
 
     #[test]

@@ -70,7 +70,9 @@ async fn endpoint(thief: &Client) -> Result<String> {
         "apiexportendpointslices",
     );
     wait::until("the export has an endpoint", wait::USUAL, async || {
-        let slice = slices.get("internal.services").await?;
+        let one = ListParams::default().fields("metadata.name=internal.services");
+        let listed = slices.list(&one).await?;
+        let slice = listed.items.first().context("no slice yet")?;
         let url = slice.data["status"]["endpoints"][0]["url"].as_str();
         Ok(url.context("none yet")?.to_owned())
     })

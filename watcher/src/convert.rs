@@ -10,6 +10,7 @@ use isc_core::{
 };
 use isc_proto::{
     LISTED_MAX, MESSAGE_MAX_BYTES, PROTOCOL, SLOTS_MAX,
+    ticket::UID_MAX,
     v1::{self, watcher_message::Message as ToWire, worker_message::Message as FromWire},
 };
 
@@ -19,8 +20,6 @@ use outcomes::outcome;
 const PROGRESS_MESSAGE_MAX: usize = 1024;
 /// The longest name in a greeting, bytes.
 const NAME_MAX: usize = 253;
-/// The longest UID, bytes; Kubernetes makes them of 36.
-const UID_MAX: usize = 128;
 
 /// Why a worker's message cannot be used. The stream is ended with it.
 #[derive(Debug, thiserror::Error)]
