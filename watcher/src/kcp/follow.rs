@@ -55,8 +55,8 @@ pub(super) trait Listener<K: Send>: Send {
 /// The HTTP code of an error; 0 when no server gave it.
 pub(super) fn code(error: &watcher::Error) -> u16 {
     match error {
-        watcher::Error::WatchError(status) => status.code,
-        watcher::Error::InitialListFailed(kube::Error::Api(status))
+        watcher::Error::WatchError(status)
+        | watcher::Error::InitialListFailed(kube::Error::Api(status))
         | watcher::Error::WatchStartFailed(kube::Error::Api(status))
         | watcher::Error::WatchFailed(kube::Error::Api(status)) => status.code,
         _ => 0,

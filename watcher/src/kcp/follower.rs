@@ -197,7 +197,7 @@ impl Follower {
             kinds.map(|(kind, _)| source(endpoint, kind))
         });
         self.watch(each.collect(), true).await;
-        std::future::pending().await
+        std::future::pending::<()>().await;
     }
 
     /// Starts and stops watches so that they are those of the slices.

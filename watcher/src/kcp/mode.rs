@@ -76,7 +76,7 @@ mod tests {
         assert_eq!(mode, Mode::Kcp);
         let mode = ask(&server(404, "404 page not found")).await.unwrap();
         assert_eq!(mode, Mode::Kubernetes);
-        let error = ask(&server(403, "{}")).await.unwrap_err();
+        let error = ask(&server(403, "Forbidden")).await.unwrap_err();
         assert_eq!(error.code(), 403, "that says nothing");
     }
 

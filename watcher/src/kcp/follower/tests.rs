@@ -20,6 +20,8 @@ fn follower() -> (Follower, mpsc::Receiver<Input>) {
         kind("signings", Some("signing")),
     ]);
     let folder = tempfile::tempdir().unwrap();
+    let service = "exec: {command: [a]}";
+    std::fs::write(folder.path().join("sign.yaml"), service).unwrap();
     let services = channel::Sender::new(Arc::new(Catalogue::load(folder.path()).unwrap()));
     // Nobody listens there.
     let base = kube::Config::new("http://127.0.0.1:1".parse().unwrap());
