@@ -30,10 +30,6 @@ const UNHEARD: Duration = Duration::from_secs(60);
 
 /// What is known of the lists of one source.
 #[derive(Debug, Default)]
-#[expect(
-    clippy::struct_excessive_bools,
-    reason = "each is true or false of a source whatever the others are"
-)]
 pub(super) struct Lists {
     /// The number of the newest full list; 0 before the first.
     pub(super) list: u32,
@@ -43,15 +39,42 @@ pub(super) struct Lists {
     pub(super) recovered: bool,
     /// Since when its endpoint is missing in the slice.
     vanished: Option<Duration>,
-    /// Since when the API server says that it does not serve the kind, and when it said so last.
-    unserved: Option<(Duration, Duration)>,
-    /// It said so for so long that there is nothing to be listed.
-    given_up: bool,
+    /// What the API server says while it does not serve the kind.
+    unserved: Option<Unserved>,
     /// It vanished or is not served, and was not listed since: nothing new starts there, nothing is
     /// cancelled.
     pub(super) suspect: bool,
     /// Requests whose turn came while it was suspect.
     pub(super) parked: Vec<Uid>,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Unserved {
+    /// Since when it says so, without a pause.
+    since: Duration,
+    /// When it said so last.
+    last: Duration,
+    /// It said so for so long that there is nothing to be listed.
+    given_up: bool,
+}
+
+// === impl Lists ===
+
+impl Lists {
+    fn is_given_up(&self) -> bool {
+        self.unserved.is_some_and(|unserved| unserved.given_up)
+    }
+
+    fn hear_unserved(&mut self, now: Duration) -> Unserved {
+        let before = self.unserved.filter(|it| now <= it.last + UNHEARD);
+        let unserved = Unserved {
+            since: before.map_or(now, |it| it.since),
+            last: now,
+            given_up: self.is_given_up(),
+        };
+        (self.unserved, self.suspect) = (Some(unserved), true);
+        unserved
+    }
 }
 
 // === impl Engine ===
@@ -78,7 +101,9 @@ impl Engine {
     /// A request is there: the number of the list that shows it.
     pub(super) fn shown_in(&mut self, source: &Source) -> u32 {
         let lists = self.sources.entry(source.clone()).or_default();
-        lists.given_up = false;
+        if let Some(unserved) = &mut lists.unserved {
+            unserved.given_up = false;
+        }
         lists.list
     }
 
@@ -86,7 +111,7 @@ impl Engine {
     pub(super) fn listed(&mut self, source: &Source, now: Now) {
         let lists = self.sources.entry(source.clone()).or_default();
         let list = lists.list;
-        (lists.listed, lists.given_up, lists.unserved) = (true, false, None);
+        (lists.listed, lists.unserved) = (true, None);
         lists.suspect = lists.vanished.is_some();
         let parked = std::mem::take(&mut lists.parked);
         for uid in self.uids(|entry| entry.is_at(source) && entry.list() < list) {
@@ -106,16 +131,15 @@ impl Engine {
     pub(super) fn unserved(&mut self, source: &Source, now: Now) {
         let limit = self.config.suspect;
         let lists = self.sources.entry(source.clone()).or_default();
-        let heard = |(_, last): &(Duration, Duration)| now.mono <= *last + UNHEARD;
-        let since = lists.unserved.filter(heard).map_or(now.mono, |(at, _)| at);
-        lists.unserved = Some((since, now.mono));
-        lists.suspect = true;
-        if since + limit <= now.mono && !lists.given_up {
+        let unserved = lists.hear_unserved(now.mono);
+        if unserved.since + limit <= now.mono && !unserved.given_up {
             let again = Lists {
                 list: lists.list,
                 vanished: lists.vanished,
-                unserved: lists.unserved,
-                given_up: true,
+                unserved: Some(Unserved {
+                    given_up: true,
+                    ..unserved
+                }),
                 suspect: true,
                 ..Lists::default()
             };
@@ -164,7 +188,7 @@ impl Engine {
 
     /// Every source was listed, the vanished ones too: what is unknown now does not exist.
     pub(super) fn all_listed(&self) -> bool {
-        self.slice_read && self.sources.values().all(|e| e.listed || e.given_up)
+        self.slice_read && self.sources.values().all(|e| e.listed || e.is_given_up())
     }
 
     /// Everything that is served at the endpoints of the slice was listed.
