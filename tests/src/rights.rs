@@ -10,7 +10,7 @@ use kube::{
 use crate::{Provider, Who};
 
 /// A right of `deploy/kcp/rbac-controller.yaml`.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Right {
     /// A verb on a resource in the `ClusterRole`.
     Cluster(&'static str, &'static str),

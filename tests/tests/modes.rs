@@ -116,12 +116,9 @@ fn an_api_server_with_the_crd_is_served_in_the_namespaces_that_are_named() -> Re
         assert_eq!(found, json!({"in": "open"}));
         assert_eq!(closed.get("a").await?.data["status"], Value::Null);
         let metrics = watcher.metrics().await?;
-        let known = metrics.sum(
-            "isc_endpoint_requests",
-            &[("kind", "requests.internal.services")],
-        );
+        let watching = metrics.sum("isc_endpoint_state", &[("state", "watching")]);
         assert!(
-            (known - 2.0).abs() < 0.1,
+            (watching - 1.0).abs() < 0.1,
             "{}",
             metrics.lines("isc_endpoint")
         );
