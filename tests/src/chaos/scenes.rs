@@ -1,5 +1,6 @@
 //! Single scenes that take too long for the tests: crowds of waiting requests, large ones, and idleness.
 
+mod control;
 mod crowd;
 mod idle;
 
