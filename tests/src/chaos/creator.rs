@@ -27,6 +27,8 @@ use crate::Team;
 const AT_A_TIME: usize = 16;
 const CALL_LIMIT: Duration = Duration::from_secs(15);
 const PAUSE: Duration = Duration::from_millis(300);
+/// Who of a family is first is told by the whole second in which a request was made, however late that was.
+const APART: Duration = Duration::from_millis(1_100);
 /// A step that takes longer has a server that will not come back.
 const STEP_LIMIT: Duration = Duration::from_secs(300);
 
@@ -119,13 +121,18 @@ impl Caller {
             uid: None,
         };
         let mut all: Vec<_> = family.asks.iter().map(|ask| made(&ask.name)).collect();
+        let mut earliest = Duration::ZERO;
         for step in &family.steps {
-            let due = (self.start + step.at).saturating_sub(clock::now());
-            tokio::time::sleep(due).await;
+            let mut at = self.start + step.at;
+            if step.act == Act::Create {
+                at = at.max(earliest);
+            }
+            tokio::time::sleep(at.saturating_sub(clock::now())).await;
             let _turn = self.turns.acquire().await?;
             let uid = self.persist(family, *step).await?;
             if step.act == Act::Create {
                 all[step.ask].uid = uid;
+                earliest = clock::now() + APART;
             }
             self.steps.fetch_add(1, Ordering::Relaxed);
         }
