@@ -69,6 +69,10 @@ struct Live {
     unanswered: BTreeMap<u64, Duration>,
 }
 
+/// A watcher that leaves a heartbeat unanswered for that part of the lease stands still: another one may
+/// lead, and there is time to find it before the lease ends.
+const SILENCE: u32 = 4;
+
 type Effects<A, O> = Vec<Effect<A, O>>;
 
 /// What one event brought about.
@@ -128,12 +132,14 @@ impl<O: Clone> Worker<O> {
     pub fn wake_up(&self) -> Option<Duration> {
         let live = self.live();
         let heartbeat = live.map(|live| live.next_heartbeat);
+        let silence = live.and_then(Live::silent_at);
         let attempts = self
             .attempts
             .values()
             .filter_map(|attempt| attempt.wake_up(live.is_some()));
         heartbeat
             .into_iter()
+            .chain(silence)
             .chain(self.lease_end)
             .chain(attempts)
             .min()
@@ -254,7 +260,9 @@ impl<O: Clone> Worker<O> {
     /// What only the passing of time brings about.
     fn due<A>(&mut self, now: Duration, effects: &mut Effects<A, O>) {
         let overdue = |attempt: &Attempt<O>| attempt.claim_overdue(now);
-        if self.is_live() && self.attempts.values().any(overdue) {
+        let silent = |live: &Live| live.silent_at().is_some_and(|at| at <= now);
+        let unclaimed = self.is_live() && self.attempts.values().any(overdue);
+        if unclaimed || self.live().is_some_and(silent) {
             effects.push(Effect::Disconnect);
             self.lose_stream(effects);
         }
@@ -289,5 +297,15 @@ impl<O: Clone> Worker<O> {
             self.left = true;
             effects.push(Effect::Leave);
         }
+    }
+}
+
+// === impl Live ===
+
+impl Live {
+    /// When the oldest heartbeat has waited too long for its answer.
+    fn silent_at(&self) -> Option<Duration> {
+        let (_, sent) = self.unanswered.first_key_value()?;
+        Some(*sent + self.lease / SILENCE)
     }
 }

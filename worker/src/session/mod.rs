@@ -1,12 +1,12 @@
 //! The session: one gRPC stream to the leading watcher, greeted again for ever.
 //!
 //! This task only connects and carries messages; what they mean is the agent's business. All addresses
-//! of the watcher's name are tried, since only the leader answers and a standby says UNAVAILABLE.
+//! of all watchers' names are tried, since only the leader answers and a standby says UNAVAILABLE.
 
 mod outbox;
 mod watcher;
 
-use std::{net::SocketAddr, time::Duration};
+use std::time::Duration;
 
 use isc_proto::{MESSAGE_MAX_BYTES, v1};
 use isc_runtime::{admin::Part, backoff::Backoff, nag::Nag};
@@ -18,10 +18,11 @@ use tokio_util::sync::CancellationToken;
 use tonic::{Code, Streaming};
 
 pub(crate) use outbox::Outbox;
+use watcher::Address;
 pub(crate) use watcher::{Watcher, WatcherError};
 
-/// How long the watcher may take to answer a greeting.
-const GREETING_TIMEOUT: Duration = Duration::from_secs(10);
+/// How long the watcher may take to answer a greeting: one that stands still accepts connections.
+const GREETING_TIMEOUT: Duration = Duration::from_secs(5);
 /// A stream that lived this long starts the back-off over.
 const STABLE: Duration = Duration::from_secs(10);
 
@@ -89,7 +90,7 @@ impl Session {
         }
     }
 
-    async fn round(&mut self, nag: &mut Nag) -> StreamError {
+    pub(crate) async fn round(&mut self, nag: &mut Nag) -> StreamError {
         match self.watcher.resolve().await {
             Ok(addresses) => self.try_all(addresses, nag).await,
             Err(error) => error.into(),
@@ -97,14 +98,10 @@ impl Session {
     }
 
     /// Tries every address once; the first that answers is followed to its stream's end.
-    pub(crate) async fn try_all(
-        &mut self,
-        addresses: Vec<SocketAddr>,
-        nag: &mut Nag,
-    ) -> StreamError {
+    async fn try_all(&mut self, addresses: Vec<Address>, nag: &mut Nag) -> StreamError {
         let mut trouble = None;
         for address in addresses {
-            match self.stream(address, nag).await {
+            match self.stream(&address, nag).await {
                 // The first trouble that is more than "I am a standby" is what people need to see.
                 Err(error) if trouble.is_none() || !error.is_standby() => trouble = Some(error),
                 Err(_) => {}
@@ -119,10 +116,11 @@ impl Session {
     /// One stream. `Ok` when it was welcomed and has ended since, with the reason.
     async fn stream(
         &mut self,
-        address: SocketAddr,
+        address: &Address,
         nag: &mut Nag,
     ) -> Result<StreamError, StreamError> {
-        let mut client = self.watcher.connect(address).await?;
+        let mut client = address.connect().await?;
+        let address = address.at;
         let may_greet = self.may_greet.wait_for(|may| *may).await;
         drop(may_greet.map_err(|_| StreamError::Agent)?);
         let (outbox, requests) = outbox::pair();

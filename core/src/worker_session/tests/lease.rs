@@ -154,6 +154,21 @@ fn the_welcome_renews_the_lease_from_the_greeting() {
 }
 
 #[test]
+fn a_watcher_that_leaves_a_heartbeat_unanswered_is_left_while_the_lease_lasts_and_jobs_go_on() {
+    let mut worker = running();
+    all(&mut worker, BEAT, [Event::Tick]);
+    let silent = BEAT + LEASE / 4;
+    assert_eq!(worker.wake_up(), Some(silent));
+    let effects = all(&mut worker, silent, [Event::Tick]);
+    assert!(effects.contains(&Effect::Disconnect), "{effects:?}");
+    assert!(
+        !effects.contains(&Effect::Kill { id: id("a") }),
+        "{effects:?}"
+    );
+    assert_eq!(worker.lease_end(), Some(LEASE));
+}
+
+#[test]
 fn an_unanswered_claim_ends_the_session_not_the_slot() {
     let mut worker = live(1);
     all(&mut worker, s(5), [ticket(1, "a")]);

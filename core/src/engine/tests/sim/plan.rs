@@ -184,7 +184,7 @@ impl Plan {
                 plan.workers += 1;
             }
             "streams" => {
-                (plan.gap, plan.stall) = ((500, 4000), (12_000, 28_000));
+                (plan.gap, plan.stall) = ((500, 4000), (2_000, 28_000));
                 plan.slow_greetings = 20;
             }
             "api" => (plan.slow_writes, plan.lost_answers) = (30, 20),
