@@ -4,6 +4,7 @@
 pub mod admin;
 pub mod amqp;
 pub mod backoff;
+pub mod clock;
 pub mod config;
 pub mod expression;
 pub mod nag;

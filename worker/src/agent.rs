@@ -10,7 +10,7 @@ use isc_core::{
     ids::AttemptId,
     worker_session::{Effect, End, Event, Progress, Step, Worker},
 };
-use isc_runtime::admin::Part;
+use isc_runtime::{admin::Part, clock};
 use tokio::{
     sync::{mpsc, watch},
     time::{Instant, sleep, sleep_until},
@@ -18,7 +18,6 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    clock,
     executor::{Job, Stop},
     intake::{FromIntake, Till},
     jobs::{Ended, Jobs},

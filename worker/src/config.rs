@@ -22,7 +22,8 @@ pub struct WorkerConfig {
     /// Unique among the workers of the instance. Default: the host's name.
     #[serde(default = "host_name")]
     pub name: String,
-    /// The watcher's gRPC address; all addresses of the name are tried.
+    /// The watcher's gRPC address, or those of several with commas between them; all addresses of the
+    /// names are tried.
     #[serde(default = "default_watcher")]
     pub watcher: String,
     /// The folder of the `<name>.yaml` files.
@@ -233,6 +234,7 @@ mod tests {
             ("services: [sing]", "`services` names `sing`"),
             ("watcher: 'https://w:7443'", "`watcher`"),
             ("watcher: 'w:7443'", "`watcher`"),
+            ("watcher: 'http://w:7443,'", "`watcher`"),
             ("amqp: {url: 'http://x'}", "amqp.url"),
             ("amqp: {prefix: 'a b'}", "amqp.prefix"),
             ("colour: red", "colour"),

@@ -15,7 +15,6 @@
 
 mod agent;
 pub mod cli;
-mod clock;
 pub mod config;
 mod exec;
 pub mod executor;

@@ -28,7 +28,7 @@ use super::{
     ward::{Doomed, Ward},
     words::{Answer, LINE_MAX, Order},
 };
-use crate::clock;
+use isc_runtime::clock;
 
 /// The worker's end of the conversation.
 struct Line {

@@ -12,7 +12,7 @@ pub(crate) struct GroupId(i32);
 /// What the worker tells the warden.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Order {
-    /// The lease ends then, on the clock of [`crate::clock::now`].
+    /// The lease ends then, on the clock of [`isc_runtime::clock::now`].
     Until(Duration),
     /// Kill this group at the lease's end. `mark` is the name of the job's directory.
     Add { group: GroupId, mark: String },

@@ -156,17 +156,14 @@ async fn a_standby_is_passed_over() {
     let (sender, mut heard) = mpsc::channel(64);
     let (_may, may_greet) = watch::channel(true);
     let mut session = Session {
-        watcher: Watcher::parse("http://localhost:1").unwrap(),
+        watcher: Watcher::parse(&format!("http://{standby}, http://{leader}")).unwrap(),
         agent: sender,
         may_greet,
         part: Readiness::default().part("watcher"),
     };
     let trying = tokio::spawn(async move {
         let mut nag = isc_runtime::nag::Nag::new("the watcher");
-        session
-            .try_all(vec![standby, leader], &mut nag)
-            .await
-            .to_string()
+        session.round(&mut nag).await.to_string()
     });
     // The outboxes have to live: dropping one ends its stream.
     let mut outboxes = vec![];
