@@ -22,6 +22,7 @@ pub mod servers;
 pub mod shown;
 pub mod team;
 pub mod wait;
+pub mod work;
 
 pub use environment::Environment;
 pub use identity::Who;

@@ -3,99 +3,17 @@
 use std::time::Duration;
 
 use anyhow::{Result, ensure};
-use futures::{StreamExt as _, TryStreamExt as _, stream};
 use isc_tests::{
-    Scene, Watcher, Worker,
-    chaos::{
-        clock,
-        ledger::{self, Event, Line},
-        setting,
-    },
-    isc::set,
-    scene,
-    team::is_finished,
-    wait,
+    Watcher,
+    chaos::clock,
+    scene, wait,
+    work::{LONG, ends, kill, make, open_gate, prepare, started, starts, worker},
 };
-use kube::api::{DeleteParams, ListParams};
-use nix::sys::signal::Signal;
-use serde_json::{Value, json};
+use kube::api::DeleteParams;
+use serde_json::json;
 
 /// The lease of a watcher of these tests.
 const LEASE: Duration = Duration::from_secs(5);
-/// Time for some hundred jobs on a busy machine.
-const LONG: Duration = Duration::from_secs(90);
-
-/// Adds the service `work` of the fault suite: its jobs write a ledger and notice each other.
-fn prepare(scene: &Scene) -> Result<()> {
-    std::fs::create_dir(ledger::locks(&scene.dir))?;
-    let service = serde_json::to_string(&setting::service()?)?;
-    Ok(std::fs::write(scene.services().join("work.yaml"), service)?)
-}
-
-async fn worker(scene: &Scene, name: &str, slots: usize) -> Result<Worker> {
-    let mut config = scene.worker_config(name);
-    set(&mut config, "slots", slots);
-    let vars = [
-        (ledger::DIR_VAR, scene.dir.as_path()),
-        (ledger::WORKER_VAR, name.as_ref()),
-    ];
-    let mut worker = Worker::start(&scene.dir, config, &vars)?;
-    worker.ready().await?;
-    Ok(worker)
-}
-
-async fn make(scene: &Scene, count: usize, params: &Value) -> Result<()> {
-    let makes = stream::iter(0..count).map(|number| async move {
-        let name = format!("work-{number}");
-        scene.team.ask(&name, "work", params.clone()).await
-    });
-    let made = makes.buffer_unordered(16);
-    made.try_for_each(|_uid| async { Ok(()) }).await
-}
-
-fn open_gate(scene: &Scene) -> Result<()> {
-    Ok(std::fs::write(scene.dir.join("go"), "")?)
-}
-
-fn starts(scene: &Scene) -> Result<Vec<Line>> {
-    let lines = ledger::read(&scene.dir)?;
-    let overlap = lines
-        .iter()
-        .find(|l| matches!(l.event, Event::Overlap { .. }));
-    ensure!(overlap.is_none(), "two jobs at once: {overlap:?}");
-    Ok(lines
-        .into_iter()
-        .filter(|l| l.event == Event::Start)
-        .collect())
-}
-
-async fn started(scene: &Scene, count: usize) -> Result<()> {
-    wait::until(&format!("{count} jobs have started"), LONG, async || {
-        let found = starts(scene)?.len();
-        ensure!(found >= count, "{found} have");
-        Ok(())
-    })
-    .await
-}
-
-/// Waits until all requests have ended; returns their statuses.
-async fn ends(scene: &Scene, count: usize) -> Result<Vec<Value>> {
-    let requests = scene.team.requests("default");
-    wait::until(&format!("{count} requests have ended"), LONG, async || {
-        let all = requests.list(&ListParams::default()).await?.items;
-        let statuses: Vec<_> = all.into_iter().map(|r| r.data["status"].clone()).collect();
-        let ended = statuses.iter().filter(|s| is_finished(s)).count();
-        ensure!(ended == count, "{ended} have");
-        Ok(statuses)
-    })
-    .await
-}
-
-/// Kills the process alone: what it leaves behind is the product's own task.
-async fn kill(process: &mut isc_tests::Process) -> Result<()> {
-    process.signal(Signal::SIGKILL)?;
-    process.ended(wait::USUAL).await.map(|_status| ())
-}
 
 async fn running(watcher: &Watcher) -> Result<f64> {
     let metrics = watcher.metrics().await?;

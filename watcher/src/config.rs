@@ -1,5 +1,6 @@
 //! The watcher's configuration file, with its defaults and rules.
 
+mod election;
 mod flow;
 mod kcp;
 mod kinds;
@@ -18,6 +19,7 @@ use serde::Deserialize;
 
 use crate::kinds::Kinds;
 
+pub use election::ElectionConfig;
 pub use flow::{PauseConfig, TenantsConfig};
 pub use kcp::{KcpConfig, Mode};
 pub use kinds::{KeyConfig, KindConfig, PickConfig, Profile, ServiceConfig};
@@ -56,6 +58,8 @@ pub struct WatcherConfig {
     /// How long a silent worker is believed to live.
     #[serde(default)]
     pub lease: LeaseConfig,
+    /// Several watchers, of which one leads. Default: this one is alone.
+    pub election: Option<ElectionConfig>,
     /// Who may ask for what. Takes effect while the watcher runs. Default: nobody.
     #[serde(default)]
     pub policy: PolicyConfig,
@@ -200,6 +204,9 @@ impl WatcherConfig {
         }
         if self.window == 0 {
             return rule("`window` must be at least 1");
+        }
+        if let Some(election) = &self.election {
+            election.check(&self.lease)?;
         }
         Kinds::new(&self.kinds)?;
         self.kcp.check()?;

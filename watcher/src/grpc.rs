@@ -7,7 +7,7 @@ mod pace;
 use std::{
     pin::Pin,
     sync::{
-        Arc,
+        Arc, OnceLock,
         atomic::{AtomicU64, Ordering},
     },
     task::{Context, Poll},
@@ -52,10 +52,13 @@ const STREAMS: u32 = 8;
 /// What a worker's stream carries, or how it ends.
 pub(crate) type Outgoing = Result<WatcherMessage, Status>;
 
+/// Where workers' words go: everything, and heartbeats.
+pub(crate) type Ears = (mpsc::Sender<Input>, mpsc::Sender<Event>);
+
 /// The `Workers` service.
 pub(crate) struct Service {
-    inputs: mpsc::Sender<Input>,
-    beats: mpsc::Sender<Event>,
+    /// Empty while another watcher leads.
+    ears: Arc<OnceLock<Ears>>,
     next: AtomicU64,
     door: Door,
     metrics: Arc<Metrics>,
@@ -84,17 +87,15 @@ struct Refused(Status, Option<&'static str>);
 // === impl Service ===
 
 impl Service {
-    /// A service that feeds the engine; it ends when `stop` is cancelled.
+    /// A service that feeds the engine once there is one; it ends when `stop` is cancelled.
     #[must_use]
     pub(crate) fn new(
-        inputs: mpsc::Sender<Input>,
-        beats: mpsc::Sender<Event>,
+        ears: Arc<OnceLock<Ears>>,
         metrics: Arc<Metrics>,
         stop: CancellationToken,
     ) -> Self {
         Self {
-            inputs,
-            beats,
+            ears,
             next: AtomicU64::new(1),
             door: Door::default(),
             metrics,
@@ -134,6 +135,11 @@ impl Workers for Service {
         &self,
         request: Request<Streaming<WorkerMessage>>,
     ) -> Result<Response<Self::SessionStream>, Status> {
+        let Some((inputs, beats)) = self.ears.get().cloned() else {
+            return Err(Status::unavailable(
+                "this watcher stands by while another one leads: try the next address",
+            ));
+        };
         let from = request.remote_addr().map(|address| address.ip());
         if from.is_some_and(|from| !self.door.lets_in(from, Instant::now())) {
             self.metrics.stream_refused("too_many_streams");
@@ -150,8 +156,8 @@ impl Workers for Service {
         };
         let reader = Reader {
             session,
-            inputs: self.inputs.clone(),
-            beats: self.beats.clone(),
+            inputs,
+            beats,
             metrics: self.metrics.clone(),
         };
         self.readers

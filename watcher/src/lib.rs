@@ -3,7 +3,7 @@
 //! It runs no job and holds no secret of any internal service. Decisions are made in `isc_core::engine`;
 //! this crate is the shell around it: `kcp` (objects), `kinds` (what
 //! they say), `tickets` and `dead` (broker), `grpc` (workers),
-//! `engine` (the task that feeds the engine and carries out its effects), `reload` (what may run and wait,
+//! `engine` (the task that feeds the engine and carries out its effects), `election` (who of several leads), `reload` (what may run and wait,
 //! as files say it), `policy` and `admission` (who may ask for what), and `parts`, which starts and ends them all.
 
 mod admission;
@@ -11,6 +11,7 @@ pub mod config;
 mod convert;
 pub mod crd;
 mod dead;
+mod election;
 mod engine;
 mod grpc;
 mod kcp;
@@ -23,7 +24,7 @@ mod tickets;
 
 use std::{
     path::{Path, PathBuf},
-    sync::Arc,
+    sync::{Arc, OnceLock},
 };
 
 use isc_runtime::{
@@ -38,6 +39,8 @@ use tokio_util::sync::CancellationToken;
 
 use admission::Admission;
 use config::WatcherConfig;
+pub use election::ElectionError;
+use election::{Election, Lead};
 use kcp::Clients;
 pub use kcp::KubeconfigError;
 use kinds::Kinds;
@@ -63,6 +66,9 @@ pub enum WatcherError {
     /// There is no way to reach kcp.
     #[error(transparent)]
     Kubeconfig(#[from] KubeconfigError),
+    /// There can be no election.
+    #[error(transparent)]
+    Election(#[from] ElectionError),
     /// A port cannot be opened.
     #[error("cannot listen on {address} (`{key}`): {source}")]
     Listen {
@@ -94,7 +100,7 @@ pub async fn check(
     file: Option<&Path>,
 ) -> Result<Vec<String>, WatcherError> {
     let metrics = Arc::new(Metrics::new(&mut Registry::default()));
-    let prepared = prepare(config, file, metrics).await?;
+    let prepared = prepare(config, file, metrics, Lead::default()).await?;
     let warnings = prepared.policy.borrow().warnings();
     Ok(warnings)
 }
@@ -112,6 +118,7 @@ async fn prepare(
     config: &WatcherConfig,
     file: Option<&Path>,
     metrics: Arc<Metrics>,
+    lead: Lead,
 ) -> Result<Prepared, WatcherError> {
     config.check()?;
     let policy = watch::Sender::new(Arc::new(config.policy.load(file)?));
@@ -122,7 +129,7 @@ async fn prepare(
     let admission = Admission::new(policy.subscribe(), &config.instance, metrics);
     let light = (services.subscribe(), admission);
     let kinds = Kinds::new(&config.kinds)?;
-    let clients = Clients::new(kcp::base_config().await?, light, kinds);
+    let clients = Clients::new(kcp::base_config().await?, light, kinds, lead);
     clients.provider().map_err(KubeconfigError::Client)?;
     Ok(Prepared {
         services,
@@ -133,10 +140,10 @@ async fn prepare(
 }
 
 /// Runs until `shutdown`, then writes what is dirty and ends. `file` is what `config` was read from: it and
-/// the services are read again when they change.
+/// the services are read again when they change. Where there is an election, it stands by until it leads.
 ///
 /// # Errors
-/// A wrong configuration, a port that cannot be opened, or a part that ended by itself.
+/// A wrong configuration, a port that cannot be opened, a lead that was lost, or a part that ended by itself.
 pub async fn run(
     config: WatcherConfig,
     file: Option<PathBuf>,
@@ -144,33 +151,72 @@ pub async fn run(
 ) -> Result<(), WatcherError> {
     let mut registry = Registry::default();
     let metrics = Arc::new(Metrics::new(&mut registry));
-    let prepared = prepare(&config, file.as_deref(), metrics.clone()).await?;
-    announce(&prepared.policy.borrow(), &metrics);
+    let lead = Lead::default();
+    let prepared = prepare(&config, file.as_deref(), metrics.clone(), lead.clone()).await?;
     let grpc_listener = listen("grpc.listen", config.grpc.listen).await?;
     let admin_listener = listen("admin.listen", config.admin.listen).await?;
     let common = Common {
-        metrics,
+        metrics: metrics.clone(),
         readiness: Readiness::default(),
         shutdown,
         rest: CancellationToken::new(),
     };
     let (readiness, rest) = (common.readiness.clone(), common.rest.clone());
-    let kinds = prepared.clients.kinds().iter();
-    let kinds: Vec<_> = kinds.map(|kind| kind.id().to_string()).collect();
-    let metrics = common.metrics.clone();
     let mut parts = Parts::new(common);
-    let (inputs, beats) = parts.start(&config, file, prepared)?;
-    let service = grpc::Service::new(inputs, beats, metrics, rest.clone());
+    let ears = Arc::new(OnceLock::new());
+    let service = grpc::Service::new(ears.clone(), metrics.clone(), rest.clone());
     parts.add("the gRPC server", async {
         text(service.serve(grpc_listener).await)
     });
-    let admin = admin::serve(admin_listener, Arc::new(registry), readiness, rest);
+    let admin = admin::serve(admin_listener, Arc::new(registry), readiness.clone(), rest);
     parts.add("the admin server", async { text(admin.await) });
-    tracing::info!(
-        grpc = %config.grpc.listen, admin = %config.admin.listen, instance = config.instance,
-        kinds = kinds.join(", "), "watching"
-    );
+    let Some(election) = &config.election else {
+        lead.win_for_ever();
+        let heard = parts.start(&config, file, prepared, None)?;
+        return lead_with(parts, (&ears, heard), &metrics).await;
+    };
+    let part = readiness.part("election");
+    let election = Election::new(election, &config.instance, lead.clone(), part).await?;
+    let Some(elected) = parts.stand_by(election).await? else {
+        return parts.supervise().await;
+    };
+    let (config, prepared) =
+        as_it_is_now((config, prepared), file.as_deref(), &metrics, lead).await;
+    let heard = parts.start(&config, file, prepared, Some(elected))?;
+    lead_with(parts, (&ears, heard), &metrics).await
+}
+
+/// Lets the workers in, and runs until the end.
+async fn lead_with(
+    parts: Parts,
+    (ears, heard): (&OnceLock<grpc::Ears>, grpc::Ears),
+    metrics: &Metrics,
+) -> Result<(), WatcherError> {
+    ears.get_or_init(|| heard);
+    metrics.leader.set(1);
     parts.supervise().await
+}
+
+/// Files may have changed while this watcher stood by. What is wrong now is as bad as at a reload: what was
+/// read at the start is used.
+async fn as_it_is_now(
+    started: (WatcherConfig, Prepared),
+    file: Option<&Path>,
+    metrics: &Arc<Metrics>,
+    lead: Lead,
+) -> (WatcherConfig, Prepared) {
+    let read = async {
+        let config: WatcherConfig = isc_runtime::config::load(file)?;
+        let prepared = prepare(&config, file, metrics.clone(), lead).await?;
+        Ok::<_, WatcherError>((config, prepared))
+    };
+    match read.await {
+        Ok(read) => read,
+        Err(error) => {
+            tracing::error!("going on with what was read at the start: {error}");
+            started
+        }
+    }
 }
 
 /// Says by which policy requests are judged from now on.

@@ -42,6 +42,8 @@ pub(crate) struct Metrics {
     pub(crate) broker_blocked: Gauge,
     /// What is in the files is in force (0), or the last good state is (1).
     pub(crate) config_stale: Gauge,
+    /// Whether this watcher leads (1) or stands by (0).
+    pub(crate) leader: Gauge,
     /// What is known of each source.
     pub(crate) sources: SourceMetrics,
     reloads: Family<ResultLabel, Counter>,
@@ -78,6 +80,7 @@ impl Metrics {
             broker_connected: Gauge::default(),
             broker_blocked: Gauge::default(),
             config_stale: Gauge::default(),
+            leader: Gauge::default(),
             sources: SourceMetrics::default(),
             reloads: Family::default(),
             decisions: Family::default(),
@@ -120,6 +123,11 @@ impl Metrics {
                 "config_stale",
                 "Whether the files have a mistake, so that the last good state is in force",
                 &self.config_stale,
+            ),
+            (
+                "leader",
+                "Whether this watcher leads (1) or stands by (0)",
+                &self.leader,
             ),
             (
                 "broker_connected",

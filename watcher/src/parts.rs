@@ -2,10 +2,7 @@
 
 use std::{path::PathBuf, sync::Arc, time::Duration};
 
-use isc_core::{
-    engine::{Engine, Event},
-    ids::Now,
-};
+use isc_core::{engine::Engine, ids::Now};
 use isc_runtime::{
     admin::Readiness,
     amqp::{BrokerState, Connector, Topology},
@@ -13,17 +10,19 @@ use isc_runtime::{
 };
 use tokio::{
     sync::{mpsc, watch},
-    task::JoinSet,
+    task::{JoinError, JoinSet},
     time::Instant,
 };
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    Prepared, WatcherError,
+    Prepared, WatcherError, announce,
     config::WatcherConfig,
     dead::DeadLetters,
+    election::{Election, Seat, Won},
     engine::{EngineTask, Input, Inputs, Outputs},
-    kcp::{Announcer, Clients, Follower, Mark, News, Services},
+    grpc::Ears,
+    kcp::{Announcer, Before, Clients, Follower, Mark, News, Services},
     metrics::Metrics,
     reload::{Outlets, Reloader, Sources},
     tickets::{Offer, Publisher},
@@ -55,14 +54,17 @@ pub(crate) struct Common {
     pub(crate) rest: CancellationToken,
 }
 
+/// Where a clean end is told.
+enum End {
+    Seat(Seat),
+    Mark(Mark),
+}
+
 /// The running parts, and how each ended.
 pub(crate) struct Parts {
     common: Common,
     running: JoinSet<(&'static str, Result<(), String>)>,
 }
-
-/// Where workers' words go: everything, and heartbeats.
-type Ears = (mpsc::Sender<Input>, mpsc::Sender<Event>);
 
 // === impl Parts ===
 
@@ -85,12 +87,31 @@ impl Parts {
         self.running.spawn(async move { (name, part.await) });
     }
 
+    /// Waits until this watcher leads; none when it was told to stop before.
+    pub(crate) async fn stand_by(
+        &mut self,
+        election: Election,
+    ) -> Result<Option<(Won, Seat)>, WatcherError> {
+        let won = tokio::select! {
+            won = election.win() => won,
+            () = self.common.shutdown.cancelled() => {
+                self.common.rest.cancel();
+                return Ok(None);
+            }
+            Some(ended) = self.running.join_next() => return Err(unexpected(ended)),
+        };
+        let (seat, left) = Seat::new();
+        self.add("the election", async { text(election.keep(left).await) });
+        Ok(Some((won, seat)))
+    }
+
     /// Starts the engine and what feeds it from kcp, the broker and the files.
     pub(crate) fn start(
         &mut self,
         config: &WatcherConfig,
         file: Option<PathBuf>,
         prepared: Prepared,
+        elected: Option<(Won, Seat)>,
     ) -> Result<Ears, WatcherError> {
         let Prepared {
             services,
@@ -98,11 +119,13 @@ impl Parts {
             topology,
             clients,
         } = prepared;
+        let metrics = self.common.metrics.clone();
+        announce(&policy.borrow(), &metrics);
+        watching(config, &clients);
         let (inputs, from_inputs) = mpsc::channel(EVENTS);
         let (beats, from_beats) = mpsc::channel(BEATS);
         let (offers, from_offers) = mpsc::channel(OFFERS);
         let (news, from_news) = mpsc::channel(NEWS);
-        let metrics = self.common.metrics.clone();
         let outputs = Outputs {
             clients: clients.clone(),
             offers,
@@ -113,7 +136,12 @@ impl Parts {
             beats: from_beats,
             inputs: from_inputs,
         };
-        self.engine(config, &services.borrow().clone(), outputs, from);
+        let mark = || Mark::new(&config.instance);
+        let (before, end) = match elected {
+            Some((won, seat)) => (Before::Elected(won), End::Seat(seat)),
+            None => (Before::Mark(mark()), End::Mark(mark())),
+        };
+        self.engine(config, &services.borrow().clone(), (outputs, from), end);
         self.announcer(config, clients.clone(), from_news);
         let publishing = self.publisher(
             config,
@@ -123,7 +151,7 @@ impl Parts {
         );
         self.dead_letters(config, topology, &inputs, publishing);
         self.reloader(config, file, Outlets { services, policy }, &inputs)?;
-        self.follower(config, clients, &inputs);
+        self.follower(config, clients, &inputs, before);
         Ok((inputs, beats))
     }
 
@@ -131,26 +159,30 @@ impl Parts {
         &mut self,
         config: &WatcherConfig,
         services: &Catalogue,
-        outputs: Outputs,
-        from: Inputs,
+        (outputs, from): (Outputs, Inputs),
+        end: End,
     ) {
         let start = Instant::now();
         let now = Now {
             mono: Duration::ZERO,
             wall: jiff::Timestamp::now(),
         };
-        let (clients, mark) = (outputs.clients.clone(), Mark::new(&config.instance));
+        let clients = outputs.clients.clone();
         let engine = Engine::new(config.engine(services), now);
         let task = EngineTask::new(engine, start, outputs);
         let drain = Duration::from_secs(config.drain_seconds);
         let running = task.run(from, self.common.shutdown.clone(), drain);
         self.add("the engine", async move {
             let drained = running.await.map_err(|error| error.to_string())?;
-            if drained.clean {
-                let left = drained.by.saturating_duration_since(Instant::now());
-                if let Some(home) = clients.home().map_err(|error| error.to_string())? {
-                    mark.leave(&home, left.max(MARK)).await;
+            let left = drained.by.saturating_duration_since(Instant::now());
+            match end {
+                End::Seat(seat) => seat.leave(drained.clean, left.max(MARK)).await,
+                End::Mark(mark) if drained.clean => {
+                    if let Some(home) = clients.home().map_err(|error| error.to_string())? {
+                        mark.leave(&home, left.max(MARK)).await;
+                    }
                 }
+                End::Mark(_) => {}
             }
             Ok(())
         });
@@ -186,12 +218,17 @@ impl Parts {
         Ok(())
     }
 
-    fn follower(&mut self, config: &WatcherConfig, clients: Clients, inputs: &mpsc::Sender<Input>) {
+    fn follower(
+        &mut self,
+        config: &WatcherConfig,
+        clients: Clients,
+        inputs: &mpsc::Sender<Input>,
+        before: Before,
+    ) {
         let part = self.common.readiness.part("kcp");
         let shown = (part, self.common.metrics.clone());
         let follower = Follower::new(clients, config.kcp.clone(), inputs.clone(), shown);
-        let mark = Mark::new(&config.instance);
-        let following = follower.run(mark, self.common.rest.clone());
+        let following = follower.run(before, self.common.rest.clone());
         self.add("the endpoint follower", async { text(following.await) });
     }
 
@@ -256,15 +293,12 @@ impl Parts {
 
     /// Waits for the first part to end: on shutdown that is the engine, and the rest follows it.
     pub(crate) async fn supervise(mut self) -> Result<(), WatcherError> {
-        let (part, result) = match self.running.join_next().await {
-            Some(Ok(ended)) => ended,
-            Some(Err(error)) => ("a part", Err(error.to_string())),
-            None => ("everything", Ok(())),
-        };
+        let first = self.running.join_next().await;
+        let ended = first.unwrap_or(Ok(("everything", Ok(()))));
         if !self.common.shutdown.is_cancelled() {
-            let why = result.err().unwrap_or_else(|| "it returned".into());
-            return Err(WatcherError::Ended { part, why });
+            return Err(unexpected(ended));
         }
+        let (part, result) = how(ended);
         self.common.rest.cancel();
         let all = async { while self.running.join_next().await.is_some() {} };
         if tokio::time::timeout(END, all).await.is_err() {
@@ -273,6 +307,31 @@ impl Parts {
         tracing::info!("ended");
         result.map_err(|why| WatcherError::Ended { part, why })
     }
+}
+
+fn watching(config: &WatcherConfig, clients: &Clients) {
+    let kinds: Vec<_> = clients
+        .kinds()
+        .iter()
+        .map(|kind| kind.id().to_string())
+        .collect();
+    tracing::info!(
+        grpc = %config.grpc.listen, admin = %config.admin.listen, instance = config.instance,
+        kinds = kinds.join(", "), "watching"
+    );
+}
+
+/// How a part ended.
+type Ended = Result<(&'static str, Result<(), String>), JoinError>;
+
+fn how(ended: Ended) -> (&'static str, Result<(), String>) {
+    ended.unwrap_or_else(|error| ("a part", Err(error.to_string())))
+}
+
+fn unexpected(ended: Ended) -> WatcherError {
+    let (part, result) = how(ended);
+    let why = result.err().unwrap_or_else(|| "it returned".into());
+    WatcherError::Ended { part, why }
 }
 
 /// An end as a text.

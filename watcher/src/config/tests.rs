@@ -33,6 +33,14 @@ fn rules_name_their_key() {
             "lease.seconds",
         ),
         (
+            "{servicesDir: s, election: {leaseSeconds: 2}}",
+            "`election.retryMs`",
+        ),
+        (
+            "{servicesDir: s, election: {leaseSeconds: 15}}",
+            "takes up to 21 s",
+        ),
+        (
             "{servicesDir: s, status: {parallelWrites: 0}}",
             "parallelWrites",
         ),

@@ -46,7 +46,10 @@ pub(crate) enum EngineError {
     #[error("a call failed inside: {0}")]
     Call(#[from] JoinError),
     /// Another watcher may lead by now.
-    #[error("this watcher is no leader any more; it must start anew")]
+    #[error(
+        "its time as the leader is over, and its Lease was not renewed: this watcher ends, and starts anew from a \
+         list of all requests"
+    )]
     SteppedDown,
 }
 
@@ -220,6 +223,8 @@ impl EngineTask {
                 mono: self.start.elapsed(),
                 wall: jiff::Timestamp::now(),
             };
+            let left = self.outputs.clients.lead().left();
+            self.engine.lead_until(left.map(|left| now.mono + left));
             for effect in self.engine.step(event, now) {
                 self.carry_out(effect);
             }

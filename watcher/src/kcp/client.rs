@@ -24,6 +24,7 @@ use super::{
 use crate::{
     admission::Admission,
     config::Mode,
+    election::Lead,
     kinds::{Kind, Kinds},
 };
 
@@ -44,6 +45,7 @@ pub(crate) struct Clients {
     kinds: Kinds,
     paths: Paths,
     mode: Arc<OnceLock<Mode>>,
+    lead: Lead,
     /// Status writes that are forbidden.
     pub(super) refusals: Arc<Mutex<Nag>>,
     endpoints: Arc<RwLock<HashMap<String, Client>>>,
@@ -64,6 +66,8 @@ pub(super) enum CallError {
     Timeout(Duration),
     #[error("no kind {0} is configured")]
     NoKind(Arc<str>),
+    #[error("this watcher leads no more")]
+    NoLead,
     #[error(transparent)]
     Kube(#[from] kube::Error),
 }
@@ -124,9 +128,11 @@ impl Clients {
         base: Config,
         (services, admission): (Services, Admission),
         kinds: Kinds,
+        lead: Lead,
     ) -> Self {
         Self {
             base,
+            lead,
             services,
             admission,
             kinds,
@@ -143,6 +149,11 @@ impl Clients {
     /// When the credentials cannot be used.
     pub(crate) fn provider(&self) -> Result<Client, kube::Error> {
         Client::try_from(self.base.clone())
+    }
+
+    /// Whether this watcher leads.
+    pub(crate) fn lead(&self) -> &Lead {
+        &self.lead
     }
 
     /// What KUBECONFIG points at.
@@ -261,6 +272,10 @@ impl Clients {
         request: http::Result<http::Request<Vec<u8>>>,
     ) -> Result<T, CallError> {
         let request = request.map_err(kube::Error::HttpError)?;
+        // The process may have stood still since the engine decided on it.
+        if self.lead.is_over() {
+            return Err(CallError::NoLead);
+        }
         within(CALL_TIMEOUT, self.endpoint(endpoint)?.request(request)).await
     }
 }

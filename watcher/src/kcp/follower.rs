@@ -24,6 +24,7 @@ use super::{
 };
 use crate::{
     config::{KcpConfig, Mode},
+    election::Won,
     engine::Input,
     metrics::Metrics,
 };
@@ -40,6 +41,14 @@ pub(crate) enum FollowError {
          to serve the one workspace that it points at"
     )]
     Namespaces,
+}
+
+/// What tells how the watcher before this one ended.
+pub(crate) enum Before {
+    /// The election did.
+    Elected(Won),
+    /// Its mark does, if it left one.
+    Mark(Mark),
 }
 
 /// Follows all endpoints.
@@ -80,32 +89,38 @@ impl Follower {
         }
     }
 
-    /// Takes the mark of the watcher before, then follows until cancelled.
+    /// Hears how the watcher before ended, then follows until cancelled.
     ///
     /// # Errors
     /// See [`FollowError`].
     pub(crate) async fn run(
         mut self,
-        mark: Mark,
+        before: Before,
         stop: CancellationToken,
     ) -> Result<(), FollowError> {
         let ended = tokio::select! {
             () = stop.cancelled() => Ok(()),
-            ended = self.work(mark) => ended,
+            ended = self.work(before) => ended,
         };
         self.tasks.shutdown().await;
         ended
     }
 
-    async fn work(&mut self, mark: Mark) -> Result<(), FollowError> {
+    async fn work(&mut self, before: Before) -> Result<(), FollowError> {
         let mode = self.mode().await?;
         if mode != Mode::Kubernetes && !self.config.namespaces.is_empty() {
             return Err(FollowError::Namespaces);
         }
         self.clients.reaches(mode);
-        // Nothing can be granted before the first list; so the mark is gone before the first grant.
-        if let Some(home) = self.clients.home()? {
-            self.take(mark, home).await;
+        match before {
+            Before::Elected(won) if won.handed_over => self.handed_over().await,
+            Before::Elected(_) => {}
+            // Nothing can be granted before the first list; so the mark is gone before the first grant.
+            Before::Mark(mark) => {
+                if let Some(home) = self.clients.home()? {
+                    self.take(mark, home).await;
+                }
+            }
         }
         match mode {
             Mode::Kcp => self.follow_slices().await?,
@@ -159,13 +174,15 @@ impl Follower {
     async fn take(&mut self, mark: Mark, home: Home) {
         let lists = self.lists.clone();
         match mark.take(&home, |why| lists.waiting(why)).await {
-            Taken::HandedOver => {
-                // Fails when nobody listens.
-                let _ended = self.inputs.send(Input::Event(Event::HandedOver)).await;
-            }
+            Taken::HandedOver => self.handed_over().await,
             Taken::Nothing => {}
             Taken::Unknown => drop(self.tasks.spawn(mark.forget(home))),
         }
+    }
+
+    async fn handed_over(&self) {
+        // Fails when nobody listens.
+        let _ended = self.inputs.send(Input::Event(Event::HandedOver)).await;
     }
 
     async fn follow_slices(&mut self) -> Result<(), FollowError> {

@@ -24,7 +24,7 @@ mod watch;
 
 pub use client::KubeconfigError;
 pub(crate) use client::{Clients, Services, base_config};
-pub(crate) use follower::Follower;
+pub(crate) use follower::{Before, Follower};
 pub(crate) use mark::Mark;
 pub(crate) use news::{Announcer, News};
 pub(crate) use place::label as endpoint_label;

@@ -5,7 +5,7 @@ use prometheus_client::registry::Registry;
 use tokio::sync::watch as channel;
 
 use super::*;
-use crate::{admission::Admission, kcp::Served, kinds::Kinds};
+use crate::{admission::Admission, election::Lead, kcp::Served, kinds::Kinds};
 
 /// A follower of the slices `internal.services`, which two kinds share, and `signing`.
 fn follower() -> (Follower, mpsc::Receiver<Input>) {
@@ -23,7 +23,7 @@ fn follower() -> (Follower, mpsc::Receiver<Input>) {
     // Nobody listens there.
     let base = kube::Config::new("http://127.0.0.1:1".parse().unwrap());
     let light = (services.subscribe(), Admission::by(&serde_json::json!([])));
-    let clients = Clients::new(base, light, kinds);
+    let clients = Clients::new(base, light, kinds, Lead::default());
     let (inputs, events) = mpsc::channel(64);
     let metrics = Arc::new(Metrics::new(&mut Registry::default()));
     let part = Readiness::default().part("kcp");
