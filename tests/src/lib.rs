@@ -6,6 +6,7 @@
 pub mod chaos;
 pub mod environment;
 pub mod exports;
+pub mod front;
 pub mod hostile;
 pub mod identity;
 pub mod isc;
@@ -24,6 +25,7 @@ pub mod team;
 pub mod wait;
 
 pub use environment::Environment;
+pub use front::Front;
 pub use identity::Who;
 pub use isc::{Watcher, Worker};
 pub use kind::Kind;
