@@ -32,7 +32,7 @@ pub struct Call {
 pub struct Answer {
     /// The code.
     pub code: u16,
-    /// More headers, each `Name: value`.
+    /// More headers, each `Name: value` and the end of its line.
     pub headers: Vec<String>,
     /// The body; one that is empty becomes a Status with that code.
     pub body: String,
@@ -173,12 +173,12 @@ impl Answer {
     /// With `Retry-After`.
     #[must_use]
     pub fn after(mut self, seconds: u64) -> Self {
-        self.headers.push(format!("Retry-After: {seconds}"));
+        self.headers.push(format!("Retry-After: {seconds}\r\n"));
         self
     }
 
     fn text(&self) -> String {
-        let more: String = self.headers.iter().map(|h| format!("{h}\r\n")).collect();
+        let more = self.headers.concat();
         let (code, body) = (self.code, &self.body);
         let kind = if body.starts_with('{') {
             "application/json"

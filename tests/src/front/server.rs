@@ -169,17 +169,18 @@ impl Shared {
     /// Endpoints as they are reached through this proxy.
     fn renamed(&self, line: &[u8]) -> Vec<u8> {
         let text = String::from_utf8_lossy(line);
-        let mut parts = text.split("\"https://");
-        let mut renamed = parts.next().unwrap_or_default().to_owned();
-        for part in parts {
+        let ours = |part: &str| {
             let (host, path) = part.split_once('/').unwrap_or((part, ""));
             if path.starts_with("services/apiexport/") {
-                renamed += &format!("\"http://{}/{path}", self.address);
+                format!("\"http://{}/{path}", self.address)
             } else {
-                renamed += &format!("\"https://{host}/{path}");
+                format!("\"https://{host}/{path}")
             }
-        }
-        renamed.into_bytes()
+        };
+        let mut parts = text.split("\"https://");
+        let first = parts.next().unwrap_or_default().to_owned();
+        let renamed: Vec<_> = std::iter::once(first).chain(parts.map(ours)).collect();
+        renamed.concat().into_bytes()
     }
 }
 
