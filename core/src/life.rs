@@ -189,6 +189,16 @@ impl Life {
         }
     }
 
+    /// Whether a worker reported what is to be written, and keeps its slot until it hears so.
+    #[must_use]
+    pub fn is_reported(&self) -> bool {
+        match &self.state {
+            State::Saving { record, .. } => record.is_some(),
+            State::Done(done) => done.by.is_some() && !done.written,
+            _ => false,
+        }
+    }
+
     /// The worker process that holds it, if any.
     #[must_use]
     pub fn holder(&self) -> Option<&Holder> {

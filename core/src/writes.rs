@@ -35,7 +35,9 @@ pub struct Pace {
 /// How much a write matters.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Urgency {
-    /// Someone waits for it: an end, or counts that must be durable.
+    /// A worker waits for it, whose slot is not free before: what it reported is to be recorded.
+    Held,
+    /// Someone else waits for it: another end, or counts that must be durable.
     Now,
     /// It is good to know.
     Live,
@@ -90,7 +92,7 @@ impl Writes {
             .entry(uid.clone())
             .or_insert_with(|| Dirty::new(source));
         let due = match urgency {
-            Urgency::Now => now,
+            Urgency::Held | Urgency::Now => now,
             Urgency::Live => {
                 let earliest = entry
                     .last
@@ -114,10 +116,10 @@ impl Writes {
         };
         let lane = self.lanes.entry(entry.source.clone()).or_default();
         if let Some((urgency, due)) = std::mem::replace(&mut entry.wanted, wanted) {
-            lane.due.remove(&(urgency, due, uid.clone()));
+            lane.of(urgency).due.remove(&(due, uid.clone()));
         }
         if let (Some((urgency, due)), None) = (wanted, &entry.in_flight) {
-            lane.due.insert((urgency, due, uid.clone()));
+            lane.of(urgency).due.insert((due, uid.clone()));
         }
     }
 
@@ -145,15 +147,12 @@ impl Writes {
         let next = open
             .filter_map(|(_, lane)| lane.startable(now, parallel))
             .min()?;
-        let (urgency, _, uid) = next.clone();
+        let (urgency, (_, uid)) = (next.0, next.1.clone());
         self.line_up(&uid, None);
         let entry = self.requests.get_mut(&uid).expect("what is due is dirty");
         let source = entry.source.clone();
-        *self
-            .lanes
-            .entry(source.clone())
-            .or_default()
-            .flights(urgency) += 1;
+        let lane = self.lanes.entry(source.clone()).or_default();
+        lane.of(urgency).flights += 1;
         entry.in_flight = Some(Flight {
             urgency,
             source,
@@ -171,7 +170,7 @@ impl Writes {
         };
         (entry.failures, entry.last) = (0, Some(now));
         let wanted = entry.wanted.map(|(urgency, due)| match urgency {
-            Urgency::Now => (urgency, due),
+            Urgency::Held | Urgency::Now => (urgency, due),
             Urgency::Live => (urgency, due.max(now + min_interval)),
         });
         self.line_up(uid, wanted);
@@ -199,11 +198,8 @@ impl Writes {
     fn land(&mut self, uid: &Uid) -> Option<Urgency> {
         let entry = self.requests.get_mut(uid)?;
         let flight = entry.in_flight.take()?;
-        *self
-            .lanes
-            .entry(flight.source)
-            .or_default()
-            .flights(flight.urgency) -= 1;
+        let lane = self.lanes.entry(flight.source).or_default();
+        lane.of(flight.urgency).flights -= 1;
         if flight.forgotten && entry.wanted.is_none() {
             self.requests.remove(uid);
         }
@@ -236,13 +232,8 @@ impl Writes {
     /// When the next write becomes due. What is due already waits for a slot, not for time.
     #[must_use]
     pub fn wake_at(&self, now: Duration) -> Option<Duration> {
-        let later = now + Duration::from_nanos(1);
-        let next = |lane: &Lane, urgency| lane.first(urgency, later).map(|(_, due, _)| *due);
         let lanes = self.lanes.values();
-        lanes
-            .flat_map(|lane| [next(lane, Urgency::Now), next(lane, Urgency::Live)])
-            .flatten()
-            .min()
+        lanes.filter_map(|lane| lane.due_after(now)).min()
     }
 
     /// Requests that are dirty or being written.
@@ -258,14 +249,10 @@ impl Writes {
         entry.is_some_and(|entry| entry.wanted.is_some() || entry.in_flight.is_some())
     }
 
-    /// Ends and counts that wait for their write.
+    /// What workers reported and wait to hear that it is recorded.
     #[must_use]
-    pub fn urgent(&self) -> usize {
-        let end = (Urgency::Live, Duration::ZERO, Uid::new(""));
-        self.lanes
-            .values()
-            .map(|lane| lane.due.range(..&end).count())
-            .sum()
+    pub fn held(&self) -> usize {
+        self.lanes.values().map(Lane::held).sum()
     }
 }
 

@@ -85,7 +85,14 @@ impl Engine {
                 self.tell(&by, ToWorker::Assignment(Box::new(assignment)));
             }
             Act::Save => self.dirty(uid, Urgency::Live, now),
-            Act::SaveNow => self.dirty(uid, Urgency::Now, now),
+            Act::SaveNow => {
+                let urgency = if request.life.is_reported() {
+                    Urgency::Held
+                } else {
+                    Urgency::Now
+                };
+                self.dirty(uid, urgency, now);
+            }
             Act::Forget => self.forget(uid),
             Act::Refuse(..) | Act::Stop(..) | Act::Record(..) | Act::Stale(..) => {
                 self.answer(id, act);

@@ -31,7 +31,7 @@ pub struct Config {
     pub pace: Pace,
     /// How long the requests of a vanished endpoint, or of a kind that is not served any more, are kept.
     pub suspect: Duration,
-    /// No claim is granted while more ends than this wait for their write.
+    /// No claim is granted while more reports of workers than this wait for their write.
     pub backlog_max: usize,
     /// The services.
     pub catalogue: Catalogue,

@@ -52,7 +52,7 @@ impl Engine {
             Some("still_stopping")
         } else if self.is_key_held(&attempt.uid) {
             Some("key_held")
-        } else if self.writes.urgent() > self.config.backlog_max {
+        } else if self.writes.held() > self.config.backlog_max {
             Some("backlog")
         } else {
             None

@@ -73,8 +73,26 @@ fn ends_go_first_and_live_states_leave_them_slots() {
         writes.want(&uid(n), &at, Urgency::Now, ms(800));
     }
     let started = std::iter::from_fn(|| start(&mut writes, 800)).count();
-    assert_eq!(started, 2, "four slots in all");
-    assert_eq!(writes.urgent(), 2);
+    assert_eq!(started, 1, "three quarters of four slots are three");
+}
+
+#[test]
+fn what_workers_wait_for_overtakes_a_flood_of_other_ends() {
+    let (mut writes, at) = (Writes::new(PACE), source("e"));
+    for n in 10..99 {
+        writes.want(&uid(n), &at, Urgency::Now, ms(0));
+    }
+    let started = std::iter::from_fn(|| start(&mut writes, 800)).count();
+    assert_eq!(started, 3, "one of four slots is left to those");
+    for n in 1..3 {
+        writes.want(&uid(n), &at, Urgency::Held, ms(800 + u64::from(n)));
+    }
+    assert_eq!(writes.held(), 2);
+    assert_eq!(start(&mut writes, 805), Some((uid(1), Urgency::Held)));
+    assert_eq!(start(&mut writes, 805), None, "four slots in all");
+    writes.done(&uid(10), ms(806));
+    assert_eq!(start(&mut writes, 806), Some((uid(2), Urgency::Held)));
+    assert_eq!(writes.held(), 0);
 }
 
 #[test]

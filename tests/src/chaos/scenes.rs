@@ -1,6 +1,7 @@
 //! Single scenes that take too long for the tests: crowds of waiting requests, large ones, many workspaces,
 //! and idleness.
 
+mod control;
 mod crowd;
 mod idle;
 mod wide;

@@ -71,6 +71,8 @@ impl Kcp {
             format!("--embedded-etcd-peer-port={}", peer.port()),
             format!("--token-auth-file={}", tokens.display()),
             "--embedded-etcd-wal-size-bytes=5000".to_owned(),
+            // The largest that etcd advises; 2 GB, the default, are full of thousands of large requests.
+            format!("--embedded-etcd-quota-backend-bytes={}", 8_u64 << 30),
             "-v=1".to_owned(),
         ];
         let launch = Launch::new("kcp", &find()?, &dir).args(arguments);

@@ -55,7 +55,7 @@ impl WriteLabel {
     #[must_use]
     pub(crate) fn new(urgency: Urgency, result: &'static str) -> Self {
         let kind = match urgency {
-            Urgency::Now => "end",
+            Urgency::Held | Urgency::Now => "end",
             Urgency::Live => "live",
         };
         Self { kind, result }

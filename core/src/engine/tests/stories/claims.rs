@@ -122,6 +122,22 @@ fn nothing_is_granted_while_too_many_ends_wait_for_their_write() {
 }
 
 #[test]
+fn a_flood_of_rejected_requests_holds_up_no_worker() {
+    let mut story = Story::settled();
+    story.engine.config.backlog_max = 10;
+    let id = story.runs("a", ONE);
+    story.seen("bb", None, false);
+    for n in 0..50 {
+        let unknown = |spec: &mut RequestSpec| spec.service = "nobody".into();
+        story.asked(&format!("flood-{n}"), unknown);
+    }
+    let effects = story.succeeds(ONE, &id);
+    let written: Vec<_> = writes(&effects).into_iter().map(|w| w.phase).collect();
+    assert_eq!(written, vec![Some(crate::api::Phase::Succeeded)]);
+    story.claims("bb", ONE);
+}
+
+#[test]
 fn a_draining_watcher_grants_nothing_and_is_clean_when_everything_is_written() {
     let mut story = Story::settled();
     story.runs("a", ONE);
