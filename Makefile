@@ -31,9 +31,9 @@ chaos: setup ## the fault suite: everything is broken while thousands of request
 	@echo "==> simulating 100,000 seeds" && ISC_SEEDS=100000 ISC_FROM=$(or $(SEED),0) cargo test -q --release -p isc-core sim
 	@$(ISC_DEV) chaos $(if $(SEED),--seed $(SEED)) $(if $(REQUESTS),--requests $(REQUESTS))
 
-overload: setup ## 50,000 waiting requests, 5,000 large ones, 10,000 finished ones: memory, order, idle load
+overload: setup ## 50,000 waiting requests, 5,000 large ones, 500 workspaces, 10,000 finished ones: memory, order, watches, idle load
 	@echo "==> building (release)" && $(RELEASE_BUILD)
-	@for scene in crowd bulk idle; do $(ISC_DEV) chaos --scene $$scene || exit 1; done
+	@for scene in crowd bulk wide idle; do $(ISC_DEV) chaos --scene $$scene || exit 1; done
 
 test-quick: ## the tests that need no servers
 	@cargo test --workspace --exclude isc-tests
@@ -54,7 +54,7 @@ bench-latency: setup ## time from created to Succeeded for 50 short requests, on
 	@echo "==> building (release)" && $(RELEASE_BUILD)
 	@$(ISC_DEV) bench-latency
 
-bench-policy: ## microseconds that the acceptance policy takes for a request, with 100 rules
+bench-policy: ## microseconds that policy (100 rules) and schemas take for a request; at most 100
 	@cargo test -q --release -p isc-watcher --lib microseconds -- --ignored --nocapture
 
 build: ## all programs and tests

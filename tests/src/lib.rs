@@ -6,6 +6,7 @@
 pub mod chaos;
 pub mod environment;
 pub mod exports;
+pub mod front;
 pub mod hostile;
 pub mod identity;
 pub mod isc;
@@ -25,6 +26,7 @@ pub mod wait;
 pub mod work;
 
 pub use environment::Environment;
+pub use front::Front;
 pub use identity::Who;
 pub use isc::{Watcher, Worker};
 pub use kind::Kind;

@@ -23,6 +23,12 @@ impl Metrics {
         Ok(Self(body))
     }
 
+    /// A scrape of somebody else.
+    #[must_use]
+    pub fn of(text: String) -> Self {
+        Self(text)
+    }
+
     /// The sum of all samples of that name that carry these labels; 0 when there is none.
     #[must_use]
     pub fn sum(&self, name: &str, labels: &[(&str, &str)]) -> f64 {

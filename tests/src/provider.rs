@@ -4,8 +4,9 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result};
 use kube::{
-    Api, Client,
-    api::{ApiResource, DeleteParams, DynamicObject, PostParams},
+    Api, Client, Config,
+    api::{ApiResource, DeleteParams, DynamicObject, Patch, PatchParams, PostParams},
+    config::{KubeConfigOptions, Kubeconfig},
     core::GroupVersionKind,
 };
 use serde_json::{Value, json};
@@ -14,6 +15,8 @@ use crate::{Environment, Team, Who, manifests, wait};
 
 /// The name of the shipped export, and so of its endpoint slice and its bindings.
 pub const EXPORT: &str = "internal.services";
+/// The name of every `LogicalCluster`.
+const CLUSTER: &str = "cluster";
 
 /// An organization `root:<org>` with the workspace `provider`, the API exported from it, and a kubeconfig
 /// for the watcher.
@@ -89,6 +92,58 @@ impl Provider {
         .await
     }
 
+    /// Deletes a team's logical cluster directly, past its workspace, and then what is left of the workspace.
+    ///
+    /// # Errors
+    /// When something is still there after a minute.
+    pub async fn delete_cluster(&self, team: &Team) -> Result<()> {
+        let clusters = self.clusters(team).await?;
+        clusters.delete(CLUSTER, &DeleteParams::default()).await?;
+        let what = "the logical cluster is gone";
+        wait::until(what, wait::USUAL, async || {
+            // Without it, nobody may look any more.
+            let found = clusters.get(CLUSTER).await;
+            anyhow::ensure!(found.is_err(), "it is still there");
+            Ok(())
+        })
+        .await?;
+        self.delete_team(&team.name).await
+    }
+
+    /// Removes a team's workspace by force: it and its logical cluster lose their finalizers, so that nobody
+    /// removes what is in it.
+    ///
+    /// # Errors
+    /// When something is still there after a minute.
+    pub async fn force_delete_team(&self, team: &Team) -> Result<()> {
+        let org = Who::Admin.client(&self.env, &self.org).await?;
+        let (group, kind) = ("tenancy.kcp.io", "Workspace");
+        let workspaces = cluster_scoped(&org, group, "v1alpha1", kind, "workspaces");
+        force(&workspaces, &team.name).await?;
+        force(&self.clusters(team).await?, CLUSTER).await
+    }
+
+    /// As the only user that kcp lets do that.
+    async fn clusters(&self, team: &Team) -> Result<Api<DynamicObject>> {
+        let file = self.env.kcp_ca.with_file_name("admin.kubeconfig");
+        let kubeconfig = Kubeconfig::read_from(file)?;
+        let options = KubeConfigOptions {
+            context: Some("shard-base".into()),
+            ..KubeConfigOptions::default()
+        };
+        let mut config = Config::from_custom_kubeconfig(kubeconfig, &options).await?;
+        config.cluster_url = format!("{}/clusters/{}", self.env.kcp_url, team.cluster).parse()?;
+        let client = Client::try_from(config)?;
+        let (group, kind) = ("core.kcp.io", "LogicalCluster");
+        Ok(cluster_scoped(
+            &client,
+            group,
+            "v1alpha1",
+            kind,
+            "logicalclusters",
+        ))
+    }
+
     /// Makes a team's workspace, with `member` as its admin. The API is not bound yet.
     ///
     /// # Errors
@@ -98,6 +153,20 @@ impl Provider {
         let cluster = create_workspace(&org, name, "universal").await?;
         Team::create(self, name, cluster, member).await
     }
+}
+
+/// Deletes an object and takes its finalizers until it is gone.
+async fn force(api: &Api<DynamicObject>, name: &str) -> Result<()> {
+    api.delete(name, &DeleteParams::default()).await?;
+    let none: Patch<Value> = Patch::Merge(json!({"metadata": {"finalizers": null}}));
+    wait::until(&format!("{name} is gone"), wait::USUAL, async || {
+        // Somebody may put one back.
+        let _gone = api.patch(name, &PatchParams::default(), &none).await;
+        let found = api.get_opt(name).await;
+        anyhow::ensure!(!matches!(found, Ok(Some(_))), "it is still there");
+        Ok(())
+    })
+    .await
 }
 
 /// Writes a kubeconfig that only its owner can read.

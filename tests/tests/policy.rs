@@ -138,6 +138,23 @@ fn a_rule_for_one_workspace_is_none_for_another() -> Result<()> {
 }
 
 #[test]
+fn a_rule_for_a_path_is_for_the_workspace_of_that_path_alone() -> Result<()> {
+    scene::run(async |scene| {
+        let path = &scene.team.path;
+        let rule = json!({"effect": "accept", "workspaces": [path], "services": ["echo"]});
+        let _watcher = watcher(scene, json!([rule])).await?;
+        let other = scene.team_b().await?;
+        other.ask("same", "echo", json!({})).await?;
+        scene.team.ask("same", "echo", json!({})).await?;
+        let status = other.wait_end("same").await?;
+        assert_eq!(reason(&status), "NotAccepted", "{status}");
+        assert!(!message(&status).contains(path), "{status}");
+        scene.team.wait_phase("same", "Queued").await?;
+        Ok(())
+    })
+}
+
+#[test]
 fn new_rules_are_for_new_requests_and_a_mistake_keeps_the_old_ones() -> Result<()> {
     scene::run(async |scene| {
         let accept = json!([{"name": "all", "effect": "accept"}]);

@@ -1,8 +1,10 @@
-//! Single scenes that take too long for the tests: crowds of waiting requests, large ones, and idleness.
+//! Single scenes that take too long for the tests: crowds of waiting requests, large ones, many workspaces,
+//! and idleness.
 
 mod control;
 mod crowd;
 mod idle;
+mod wide;
 
 use std::path::Path;
 
@@ -34,6 +36,8 @@ pub enum SceneName {
     Bulk,
     /// 10,000 finished requests, 1,000 waiting ones, and nothing to do.
     Idle,
+    /// 5,000 requests spread over 500 workspaces, against as many in one.
+    Wide,
 }
 
 /// Something that a scene has looked at.
@@ -52,7 +56,7 @@ pub struct Finding {
 pub async fn play(name: SceneName, scale: f64, dir: &Path) -> Result<Vec<Finding>> {
     std::fs::create_dir_all(dir)?;
     let shape = Shape {
-        workspaces: 6,
+        workspaces: if name == SceneName::Wide { 1 } else { 6 },
         workers: 4,
         slots: 1,
         retries: true,
@@ -63,6 +67,7 @@ pub async fn play(name: SceneName, scale: f64, dir: &Path) -> Result<Vec<Finding
         SceneName::Crowd => crowd::waits(&mut world, scale).await,
         SceneName::Bulk => crowd::weighs(&mut world, scale).await,
         SceneName::Idle => idle::rests(&mut world, scale).await,
+        SceneName::Wide => wide::spreads(&mut world, scale).await,
     }
 }
 
@@ -111,7 +116,7 @@ fn starts(world: &World) -> Result<Vec<Line>> {
     Ok(lines)
 }
 
-/// Waits until the watcher knows that many requests of a phase.
+/// Waits until the watcher knows that many requests of a phase, or (no phase) that many in all.
 async fn knows(world: &mut World, phase: &str, count: usize) -> Result<()> {
     #[expect(clippy::cast_precision_loss, reason = "far fewer than 2^52")]
     let wanted = count as f64;
@@ -121,7 +126,9 @@ async fn knows(world: &mut World, phase: &str, count: usize) -> Result<()> {
         async || {
             world.watcher.process.check_alive()?;
             let metrics = world.watcher.metrics().await?;
-            let found = metrics.sum("isc_requests", &[("phase", phase)]);
+            let of_it = [("phase", phase)];
+            let wanted_of: &[_] = if phase.is_empty() { &[] } else { &of_it };
+            let found = metrics.sum("isc_requests", wanted_of);
             ensure!(found >= wanted, "the watcher knows {found}");
             Ok(())
         },

@@ -2,6 +2,7 @@
 
 use std::{
     net::SocketAddr,
+    ops::Range,
     path::{Path, PathBuf},
 };
 
@@ -21,7 +22,7 @@ pub const LEASE: u64 = 6;
 pub const LOST_MAX: u32 = 3;
 pub(super) const VHOST: &str = "chaos";
 /// Workspaces that are made at a time.
-const AT_A_TIME: usize = 4;
+const AT_A_TIME: usize = 8;
 
 /// What a world is made of.
 #[derive(Clone, Copy, Debug)]
@@ -49,6 +50,8 @@ pub struct World {
     pub kcp: Kcp,
     /// RabbitMQ.
     pub rabbitmq: RabbitMq,
+    /// The workspace that exports the API, and where others are made.
+    pub provider: Provider,
     /// The workspaces, bound.
     pub teams: Vec<Team>,
     /// The watcher.
@@ -110,7 +113,7 @@ impl World {
         let links = Links::start(proxied, &env, grpc, shape.workers).await?;
         let provider = Provider::create(&env, dir, "chaos").await?;
         let setting = Setting::write(dir, &env, &provider, &links, grpc, shape)?;
-        let teams = workspaces(&provider, shape.workspaces).await?;
+        let teams = workspaces(&provider, 0..shape.workspaces).await?;
         let mut watcher = setting.watcher()?;
         let workers = (0..shape.workers).map(|number| setting.worker(number));
         let mut workers = workers.collect::<Result<Vec<_>>>()?;
@@ -123,6 +126,7 @@ impl World {
             env,
             kcp,
             rabbitmq,
+            provider,
             teams,
             watcher,
             workers,
@@ -131,6 +135,16 @@ impl World {
             setting,
             _sweep: sweep,
         })
+    }
+
+    /// Makes more workspaces, bound, until there are that many.
+    ///
+    /// # Errors
+    /// When kcp refuses a step for longer than a minute.
+    pub async fn widen(&mut self, count: usize) -> Result<()> {
+        let more = workspaces(&self.provider, self.teams.len()..count).await?;
+        self.teams.extend(more);
+        Ok(())
     }
 
     /// Starts another watcher in the place of one that has ended.
@@ -192,8 +206,8 @@ fn environment(kcp: &Kcp, rabbitmq: &RabbitMq, secret: &str) -> Environment {
     }
 }
 
-async fn workspaces(provider: &Provider, count: usize) -> Result<Vec<Team>> {
-    let numbers = stream::iter(0..count);
+async fn workspaces(provider: &Provider, numbers: Range<usize>) -> Result<Vec<Team>> {
+    let numbers = stream::iter(numbers);
     let teams = numbers.map(|number| async move {
         let team = provider.team(&format!("team-{number}"), Who::Alice).await?;
         team.bind().await?;

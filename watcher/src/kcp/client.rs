@@ -17,6 +17,7 @@ use serde::de::DeserializeOwned;
 use tokio::sync::watch;
 
 use super::{
+    busy,
     explain::explain,
     paths::Paths,
     place::{self, Place, Reach},
@@ -148,7 +149,7 @@ impl Clients {
     /// # Errors
     /// When the credentials cannot be used.
     pub(crate) fn provider(&self) -> Result<Client, kube::Error> {
-        Client::try_from(self.base.clone())
+        busy::client(self.base.clone())
     }
 
     /// Whether this watcher leads.
@@ -207,7 +208,7 @@ impl Clients {
         config.cluster_url = url
             .parse()
             .map_err(|error: http::uri::InvalidUri| kube::Error::HttpError(error.into()))?;
-        let client = Client::try_from(config)?;
+        let client = busy::client(config)?;
         let mut endpoints = self
             .endpoints
             .write()

@@ -2,9 +2,11 @@
 //! writes.
 //!
 //! `mode` tells whether there are workspaces at all, `follower` keeps the watches, `place` says how what
-//! they see is addressed, `paths` knows the paths of workspaces. It turns objects into observations and carries out the engine's reads, writes and deletions; it decides
+//! they see is addressed, `paths` knows the paths of workspaces, `busy` when a server wants to be left alone.
+//! It turns objects into observations and carries out the engine's reads, writes and deletions; it decides
 //! nothing.
 
+mod busy;
 mod calls;
 mod client;
 mod explain;
