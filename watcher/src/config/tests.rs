@@ -25,8 +25,31 @@ fn one_key_is_enough() {
 }
 
 #[test]
+fn an_instance_that_selects_puts_its_name_on_requests() {
+    let catalogue = services::Catalogue::default();
+    for (more, claims) in [
+        ("", false),
+        ("select: {}", true),
+        ("select: {services: [sign]}", true),
+        ("adopts: [old]", true),
+        ("unknownServiceSeconds: 0", false),
+    ] {
+        let config = read(&format!("servicesDir: s\n{more}\n")).unwrap();
+        assert_eq!(config.engine(&catalogue).claims, claims, "{more}");
+    }
+    let usual = read("servicesDir: s").unwrap().engine(&catalogue);
+    assert_eq!(usual.unknown_service, Duration::from_secs(60));
+}
+
+#[test]
 fn rules_name_their_key() {
     for (yaml, key) in [
+        ("{servicesDir: s, adopts: [isc]}", "adopts"),
+        ("{servicesDir: s, select: {service: [a]}}", "service"),
+        (
+            "{servicesDir: s, select: {workspaces: ['a::b']}}",
+            "select.workspaces",
+        ),
         ("{servicesDir: s, instance: Big}", "instance"),
         (
             "{servicesDir: s, lease: {seconds: 10, heartbeatSeconds: 9}}",

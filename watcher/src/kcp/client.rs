@@ -25,6 +25,7 @@ use crate::{
     admission::Admission,
     config::Mode,
     kinds::{Kind, Kinds},
+    select::Select,
 };
 
 /// A call to the API server may take so long.
@@ -40,6 +41,7 @@ pub(crate) type Services = watch::Receiver<Arc<Catalogue>>;
 pub(crate) struct Clients {
     base: Config,
     services: Services,
+    select: Arc<Select>,
     admission: Admission,
     kinds: Kinds,
     paths: Paths,
@@ -122,19 +124,25 @@ impl Clients {
     #[must_use]
     pub(crate) fn new(
         base: Config,
-        (services, admission): (Services, Admission),
+        (services, admission, select): (Services, Admission, Arc<Select>),
         kinds: Kinds,
     ) -> Self {
         Self {
             base,
             services,
             admission,
+            select,
             kinds,
             paths: Paths::new(),
             mode: Arc::default(),
             refusals: Arc::new(Mutex::new(Nag::new("the right to write statuses"))),
             endpoints: Arc::default(),
         }
+    }
+
+    /// Which requests this instance serves.
+    pub(super) fn select(&self) -> &Arc<Select> {
+        &self.select
     }
 
     /// A client of the workspace that KUBECONFIG points at.
