@@ -103,15 +103,18 @@ pub fn admit(
         });
     }
     let Some(service) = catalogue.get(spec.service.as_str()) else {
-        return Err(Rejection {
-            reason: Reason::UnknownService,
-            message: format!(
-                "there is no service `{}` here: check spec.service",
-                spec.service
-            ),
-        });
+        return Err(unknown_service(&spec.service));
     };
     Ok(limits(spec, service))
+}
+
+/// There is no service of that name.
+#[must_use]
+pub fn unknown_service(name: &str) -> Rejection {
+    Rejection {
+        reason: Reason::UnknownService,
+        message: format!("there is no service `{name}` here: check spec.service"),
+    }
 }
 
 /// The limits of a request under a service's maxima.

@@ -8,7 +8,7 @@ pub enum Reason {
     Queued,
     /// Waiting; no worker of that service is connected.
     NoWorkers,
-    /// Waiting; the service's file is missing, though the request was accepted earlier.
+    /// Waiting; the service's file is missing, or not there yet.
     ServiceMissing,
     /// Waiting; the service, the tenant or everything is paused by the operator.
     Paused,

@@ -26,6 +26,8 @@ pub const MESSAGE_MAX: usize = 4096;
 pub struct About {
     /// The generation of the spec.
     pub generation: Option<i64>,
+    /// The instance that serves it, where several share the API.
+    pub controller: Option<String>,
     /// The limits in force.
     pub effective: Option<Effective>,
     /// Why a waiting request waits.
@@ -74,6 +76,7 @@ pub fn render(life: &Life, about: &About) -> RequestStatus {
     };
     RequestStatus {
         observed_generation: about.generation,
+        controller: about.controller.clone(),
         phase: Some(summary.phase),
         conditions: summary.conditions(life.queued, completion, about.generation),
         queued_time: (!rejected).then_some(life.queued.wall),
@@ -93,6 +96,15 @@ pub fn render(life: &Life, about: &About) -> RequestStatus {
         previous_attempts: life.past.clone(),
         ..RequestStatus::default()
     }
+}
+
+/// Whether a status tells of a request that waits for its service, so that nobody has decided on it yet.
+#[must_use]
+pub fn is_undecided(status: &RequestStatus) -> bool {
+    let reason = status.conditions.first().map(|first| &*first.reason);
+    status.phase == Some(Phase::Queued)
+        && status.effective.is_none()
+        && reason == Some(Reason::ServiceMissing.as_str())
 }
 
 /// Whether a status is an end, whoever wrote it.
@@ -297,7 +309,7 @@ fn waiting_message(reason: Reason) -> &'static str {
     match reason {
         Reason::NoWorkers => "no worker of this service is connected",
         Reason::Paused => "paused by the operator",
-        Reason::ServiceMissing => "the service is not configured any more",
+        Reason::ServiceMissing => "the service is not configured here now",
         _ => "waiting for a worker",
     }
 }

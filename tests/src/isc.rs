@@ -62,7 +62,8 @@ pub fn program(name: &str) -> Result<PathBuf> {
     Ok(path)
 }
 
-/// A watcher's configuration: loopback addresses, everything else by default.
+/// A watcher's configuration: loopback addresses, nobody waits for an unknown service, everything else by
+/// default.
 #[must_use]
 pub fn watcher_config(services: &Path, amqp: &str, grpc: SocketAddr) -> Value {
     json!({
@@ -72,6 +73,7 @@ pub fn watcher_config(services: &Path, amqp: &str, grpc: SocketAddr) -> Value {
         "policy": {"rules": [{"name": "everybody", "effect": "accept"}]},
         "amqp": {"url": amqp},
         "grpc": {"listen": grpc},
+        "unknownServiceSeconds": 0,
         "log": {"filter": "info,isc_watcher=debug,isc_runtime=debug"},
     })
 }

@@ -5,6 +5,7 @@ mod flow;
 mod kcp;
 mod kinds;
 mod policy;
+mod select;
 #[cfg(test)]
 mod tests;
 
@@ -17,13 +18,14 @@ use isc_core::{
 use isc_runtime::{amqp::AmqpConfig, config::ConfigError, services, telemetry::LogConfig};
 use serde::Deserialize;
 
-use crate::kinds::Kinds;
+use crate::{kinds::Kinds, select::Select};
 
 pub use election::ElectionConfig;
 pub use flow::{PauseConfig, TenantsConfig};
 pub use kcp::{KcpConfig, Mode};
 pub use kinds::{KeyConfig, KindConfig, PickConfig, Profile, ServiceConfig};
 pub use policy::PolicyConfig;
+pub use select::{LabelOperator, LabelRule, LabelSelector, SelectConfig};
 
 /// The keys that take effect while the watcher runs; the others do at the next start.
 pub(crate) const LIVE_KEYS: [&str; 3] = ["pause", "policy", "tenants"];
@@ -69,6 +71,17 @@ pub struct WatcherConfig {
     /// What one tenant may have. Takes effect while the watcher runs.
     #[serde(default)]
     pub tenants: TenantsConfig,
+    /// Which requests this instance serves, where several share one API. Default: all that name no other
+    /// instance. Where it is there, even as `{}`, the instance's name goes into `status.controller` of each
+    /// request before anything of it is started.
+    pub select: Option<SelectConfig>,
+    /// Instances that are no more, whose requests this one takes over at its start. Default none.
+    #[serde(default)]
+    pub adopts: Vec<String>,
+    /// A request for a service that is not configured waits for it until it is that old, and is rejected
+    /// then, seconds. 0 rejects at once. Default 60.
+    #[serde(default = "default_unknown_service")]
+    pub unknown_service_seconds: u64,
     /// Unclaimed tickets per service in the broker, when the workers offer fewer slots for it. Default 4.
     #[serde(default = "default_window")]
     pub window: usize,
@@ -133,6 +146,10 @@ fn default_instance() -> String {
 
 fn default_window() -> usize {
     4
+}
+
+fn default_unknown_service() -> u64 {
+    60
 }
 
 fn default_lost_max() -> u32 {
@@ -210,6 +227,7 @@ impl WatcherConfig {
         }
         Kinds::new(&self.kinds)?;
         self.kcp.check()?;
+        Select::new(self)?;
         self.pause.check()?;
         self.tenants.check()
     }
@@ -233,6 +251,13 @@ impl WatcherConfig {
             catalogue: flow::limits(catalogue),
             tenants: self.tenants.tenants(),
             pause: self.pause.pause(),
+            claims: self.select.is_some() || !self.adopts.is_empty(),
+            adopts: self
+                .adopts
+                .iter()
+                .map(|name| name.as_str().into())
+                .collect(),
+            unknown_service: Duration::from_secs(self.unknown_service_seconds),
         }
     }
 

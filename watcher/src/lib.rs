@@ -20,6 +20,7 @@ mod metrics;
 mod parts;
 pub mod policy;
 mod reload;
+mod select;
 mod tickets;
 
 use std::{
@@ -47,6 +48,7 @@ use kinds::Kinds;
 use metrics::Metrics;
 use parts::{Common, Parts, text};
 use policy::{Policy, PolicyError};
+use select::Select;
 
 /// Why the watcher cannot start or go on.
 #[derive(Debug, thiserror::Error)]
@@ -127,7 +129,8 @@ async fn prepare(
     config.amqp.address()?;
     let services = watch::Sender::new(Arc::new(catalogue));
     let admission = Admission::new(policy.subscribe(), &config.instance, metrics);
-    let light = (services.subscribe(), admission);
+    let select = Arc::new(Select::new(config)?);
+    let light = (services.subscribe(), admission, select);
     let kinds = Kinds::new(&config.kinds)?;
     let clients = Clients::new(kcp::base_config().await?, light, kinds, lead);
     clients.provider().map_err(KubeconfigError::Client)?;

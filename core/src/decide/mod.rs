@@ -16,7 +16,8 @@
 //! Only the holder of the current attempt can end it: a report with another fence is answered with
 //! `Stale` and changes nothing. Every way out of Running that keeps the request live leads through
 //! Saving: no status names the earlier worker when the next one is granted a claim, so after a restart
-//! the status tells which greeting to believe.
+//! the status tells which greeting to believe. Where instances share the API, the way into Waiting leads
+//! through Saving too, until the status names this instance.
 
 mod claim;
 mod clock;
@@ -54,6 +55,8 @@ pub struct Policy {
     pub dues: Dues,
     /// The request is inherited and the period in which nothing of the kind is granted goes on.
     pub taking_over: bool,
+    /// The name of its instance must be durable before it is offered.
+    pub unclaimed: bool,
 }
 
 type Step = Result<Vec<Act>, Ignored>;
@@ -63,6 +66,16 @@ type Step = Result<Vec<Act>, Ignored>;
 /// # Errors
 /// [`Ignored`] when the event means nothing in this state; the life is unchanged then.
 pub fn decide(life: &mut Life, event: LifeEvent, policy: Policy, now: Now) -> Step {
+    let mut acts = step(life, event, policy, now)?;
+    if policy.unclaimed && life.state == State::Waiting {
+        let in_line = |act: &Act| matches!(act, Act::Enqueue | Act::EnqueueLater | Act::Save);
+        acts.retain(|act| !in_line(act));
+        acts.extend(save(life, None, Duration::ZERO));
+    }
+    Ok(acts)
+}
+
+fn step(life: &mut Life, event: LifeEvent, policy: Policy, now: Now) -> Step {
     match event {
         LifeEvent::Offer => claim::offer(life, now),
         LifeEvent::Unplaced => claim::back(life, policy, Act::EnqueueLater),

@@ -76,14 +76,18 @@ impl Engine {
         let Some(request) = super::live_in(&mut self.entries, uid) else {
             return;
         };
-        let is = request.life.clock_at(request.dues);
+        let is = request.clock_at();
         let was = std::mem::replace(&mut request.clock, is);
         self.clocks.set(uid, was, is);
     }
 
     pub(super) fn clocks_run_out(&mut self, now: Now) {
         for uid in self.clocks.over(now.mono) {
-            self.apply(&uid, LifeEvent::Clock, now);
+            if self.has_waited(&uid, now) {
+                self.gives_up_waiting(&uid, now);
+            } else {
+                self.apply(&uid, LifeEvent::Clock, now);
+            }
         }
     }
 }

@@ -1,6 +1,6 @@
 //! What goes into the engine and what comes out.
 
-use std::{sync::Arc, time::Duration};
+use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
 use jiff::Timestamp;
 
@@ -39,6 +39,13 @@ pub struct Config {
     pub tenants: Tenants,
     /// What is paused.
     pub pause: Pause,
+    /// Its name is durable in the status of a request before anything of it is started: where instances
+    /// select among the requests of one API.
+    pub claims: bool,
+    /// Instances that are no more, whose requests it takes over when it starts.
+    pub adopts: BTreeSet<Arc<str>>,
+    /// A request for a service that does not exist is rejected when it is that old.
+    pub unknown_service: Duration,
 }
 
 /// What can change while the engine runs.
@@ -78,6 +85,10 @@ pub struct Observation {
     /// Why it is not accepted, though the engine would. Counts only when the request is admitted: one that
     /// was accepted is never judged again.
     pub refusal: Option<Rejection>,
+    /// This instance serves such requests, as far as nobody does yet.
+    pub selected: bool,
+    /// Who looked at it knew its service: what depends on that is right.
+    pub service_known: bool,
 }
 
 /// A digest of the parameters, canonical: the order of their fields does not matter.

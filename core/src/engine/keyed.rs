@@ -225,7 +225,7 @@ impl Engine {
     /// Nothing of it is started yet: it was granted by an earlier watcher, perhaps.
     pub(super) fn is_held_back(&self, uid: &Uid) -> bool {
         self.live(uid).is_some_and(|request| {
-            let told = self.leader.handed_over && request.life.worker.is_none();
+            let told = request.was_told(self.leader.handed_over);
             request.inherited && !told && !self.is_recovered(&request.address.source())
         })
     }

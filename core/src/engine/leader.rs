@@ -89,7 +89,7 @@ impl Engine {
         let mut free = self.uids(|entry| match entry {
             Entry::Live(request) => {
                 let life = &request.life;
-                let held = life.state != State::Recovering || life.worker.is_some();
+                let held = life.state != State::Recovering || !request.was_told(true);
                 !held && entry.is_at(source)
             }
             Entry::Finished(_) => false,

@@ -23,19 +23,18 @@ impl Engine {
         observation: &Observation,
         known: bool,
     ) -> Result<Limits, Rejection> {
-        let spec = match &observation.spec {
-            Ok(spec) => spec,
-            Err(error) => {
-                let message = format!("the spec cannot be read: {error}");
-                return Err(Rejection {
-                    reason: Reason::InvalidRequest,
-                    message,
-                });
-            }
-        };
+        let spec = observation.spec.as_ref().map_err(unreadable)?;
         if known {
             return Ok(self.recovered_limits(spec, observation.status.as_ref()));
         }
+        let limits = self.decided(observation)?;
+        self.may_wait(observation)?;
+        Ok(limits)
+    }
+
+    /// What is decided on a new request, apart from whether there is room for it.
+    pub(super) fn decided(&self, observation: &Observation) -> Result<Limits, Rejection> {
+        let spec = observation.spec.as_ref().map_err(unreadable)?;
         // Before anything that would tell whoever may not ask what there is.
         if let Some(refusal) = &observation.refusal {
             return Err(refusal.clone());
@@ -49,11 +48,10 @@ impl Engine {
                 message,
             });
         }
-        self.may_wait(observation)?;
         Ok(limits)
     }
 
-    fn may_wait(&self, observation: &Observation) -> Result<(), Rejection> {
+    pub(super) fn may_wait(&self, observation: &Observation) -> Result<(), Rejection> {
         let (tenant, params) = (&observation.address.cluster, &observation.params);
         if self.schedule.may_wait(tenant, params.bytes()) {
             return Ok(());
@@ -140,7 +138,14 @@ fn seconds(told: u32) -> Duration {
     Duration::from_secs(told.into())
 }
 
-fn unknown() -> Limits {
+fn unreadable(error: &String) -> Rejection {
+    Rejection {
+        reason: Reason::InvalidRequest,
+        message: format!("the spec cannot be read: {error}"),
+    }
+}
+
+pub(super) fn unknown() -> Limits {
     Limits {
         timeout: TIMEOUT,
         ..Limits::default()

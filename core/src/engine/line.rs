@@ -53,7 +53,7 @@ impl Engine {
         self.delayed.insert((now.mono + OFFER_AGAIN, uid.clone()));
     }
 
-    fn set_aside(&mut self, uid: &Uid) {
+    pub(super) fn set_aside(&mut self, uid: &Uid) {
         if let Some(ask) = self.live(uid).map(Request::ask) {
             self.schedule.set_aside(uid, &ask);
         }
@@ -138,7 +138,7 @@ impl Engine {
     /// Why a request waits, when not for its turn.
     pub(super) fn waiting_for(&self, request: &Request) -> Option<Reason> {
         let (service, tenant) = (&request.service, &request.address.cluster);
-        if !self.config.catalogue.contains_key(service) {
+        if request.pending.is_some() || !self.config.catalogue.contains_key(service) {
             Some(Reason::ServiceMissing)
         } else if self.schedule.is_paused(service, tenant) {
             Some(Reason::Paused)

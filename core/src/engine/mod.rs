@@ -1,22 +1,27 @@
 //! The engine: one owner of all request state, one step per event, effects as values.
 //!
 //! The shell feeds [`Event`]s in order and carries out the [`Effect`]s of each step; the engine never
-//! waits for one. `endpoints` and `requests` keep what the API shows, `greetings` and `reports` what
-//! the workers say; `apply` carries out what a life decides, `clocks` and `expiry` what time brings;
+//! waits for one. `endpoints`, `discovery` and `requests` keep what the API shows, `greetings` and
+//! `reports` what the workers say; `apply` carries out what a life decides, `clocks` and `expiry` what time
+//! brings;
+//! `instances` tells whose a request is and `missing` keeps those whose service is not there (yet);
 //! `keyed` and `reads` what requests with the same idempotency key mean to each other; `line` keeps each
 //! request's place in the schedule, and `pump` starts what can be started after every event.
 
 mod apply;
 mod clocks;
+mod discovery;
 mod endpoints;
 mod expiry;
 mod finished;
 mod greetings;
+mod instances;
 mod io;
 mod keyed;
 mod leader;
 mod limits;
 mod line;
+mod missing;
 mod pump;
 mod reads;
 mod reconfigure;

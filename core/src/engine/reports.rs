@@ -44,6 +44,10 @@ impl Engine {
         let (session, request) = (self.sessions.open.get(&id)?, self.live(&attempt.uid)?);
         if !session.takes(&request.service) {
             Some("not_your_service")
+        } else if !request.owned {
+            Some("not_ours_yet")
+        } else if request.pending.is_some() {
+            Some("service_missing")
         } else if self.draining {
             Some("shutting_down")
         } else if self.is_suspect(&request.address.source()) {

@@ -1,7 +1,10 @@
 //! What the engine keeps of a request.
 
+mod entry;
+
 use std::{sync::Arc, time::Duration};
 
+pub(super) use self::entry::Entry;
 use super::{
     Assignment, Config, Measure, Observation, Params, expiry::expiry, finished::Finished,
     limits::effective,
@@ -11,19 +14,13 @@ use crate::{
     admit::Limits,
     api::{Phase, Priority, RequestStatus},
     decide::{Backoff, Policy},
-    ids::{Address, AttemptId, Now, Source, Uid},
+    ids::{Address, AttemptId, Now, Uid},
     keys::Ending,
     life::{Dues, End, Life, State},
     reason::Reason,
     schedule::Ask,
     status::{self, About},
 };
-
-#[derive(Debug)]
-pub(super) enum Entry {
-    Live(Box<Request>),
-    Finished(Finished),
-}
 
 /// A request that has not ended, or whose end is not in the API yet.
 #[derive(Debug)]
@@ -41,7 +38,15 @@ pub(super) struct Request {
     /// Parameters that were read for the claim under way.
     pub(super) loaded: Option<Arc<str>>,
     pub(super) idempotency_key: Option<Arc<str>>,
-    limits: Limits,
+    pub(super) limits: Limits,
+    /// Nobody has decided on it: until when it waits for its service.
+    pub(super) pending: Option<Duration>,
+    /// Our name, where it goes into the status.
+    pub(super) controller: Option<Arc<str>>,
+    /// Nothing is started before this holds: our name is in the API, or need not be.
+    pub(super) owned: bool,
+    /// It was another instance's when it was found.
+    pub(super) adopted: bool,
     /// When its clocks run out.
     pub(super) dues: Dues,
     /// Its place among the clocks.
@@ -62,50 +67,6 @@ pub(super) struct Request {
     list: u32,
 }
 
-// === impl Entry ===
-
-impl Entry {
-    pub(super) fn source(&self) -> Source {
-        match self {
-            Self::Live(request) => request.address.source(),
-            Self::Finished(finished) => finished.source.clone(),
-        }
-    }
-
-    pub(super) fn is_at(&self, source: &Source) -> bool {
-        match self {
-            Self::Live(request) => request.address.is_at(source),
-            Self::Finished(finished) => finished.source == *source,
-        }
-    }
-
-    pub(super) fn list(&self) -> u32 {
-        match self {
-            Self::Live(request) => request.list,
-            Self::Finished(finished) => finished.list,
-        }
-    }
-
-    /// The API showed it (again).
-    pub(super) fn see(&mut self, observation: &Observation, seen_in: u32) {
-        match self {
-            Self::Finished(finished) => {
-                finished.list = seen_in;
-                finished.source = observation.address.source();
-            }
-            Self::Live(request) => {
-                request.list = seen_in;
-                request.address = observation.address.clone();
-                request.generation = observation.generation;
-                let (found, known) = (&observation.resource_version, &request.resource_version);
-                if found == known || newer(found, known) {
-                    request.show(observation);
-                }
-            }
-        }
-    }
-}
-
 /// The pause of a service whose file is missing.
 const BACKOFF: Duration = Duration::from_secs(5);
 
@@ -121,8 +82,16 @@ fn newer(found: &str, known: &str) -> bool {
 // === impl Request ===
 
 impl Request {
-    pub(super) fn new(found: Observation, life: Life, limits: Limits, list: u32) -> Self {
+    pub(super) fn new(
+        found: Observation,
+        life: Life,
+        limits: Limits,
+        (list, config): (u32, &Config),
+    ) -> Self {
         let spec = found.spec.unwrap_or_default();
+        let named = found.status.as_ref().and_then(|s| s.controller.as_deref());
+        let named_us = named == Some(&*config.instance);
+        let adopted = named.is_some() && !named_us;
         Self {
             address: found.address,
             resource_version: found.resource_version,
@@ -135,6 +104,10 @@ impl Request {
             loaded: None,
             idempotency_key: spec.idempotency_key.map(Into::into),
             limits,
+            pending: None,
+            controller: (config.claims || named_us).then(|| config.instance.clone()),
+            owned: named_us || !config.claims,
+            adopted,
             dues: Dues::default(),
             clock: None,
             life,
@@ -146,6 +119,18 @@ impl Request {
             writing: 0,
             list,
         }
+    }
+
+    /// Nothing was decided on it: what counts is what it says now.
+    pub(super) fn asks_anew(&mut self, found: &Observation) {
+        if let Ok(spec) = found.spec.clone() {
+            self.service = spec.service.into();
+            self.requester = spec.requester.unwrap_or_default().into();
+            self.idempotency_key = spec.idempotency_key.map(Into::into);
+            self.priority = spec.priority.unwrap_or_default();
+        }
+        self.params = found.params.clone();
+        self.flow_key = found.flow_key.clone().unwrap_or_default();
     }
 
     /// What its transitions depend on.
@@ -161,7 +146,14 @@ impl Request {
             },
             dues: self.dues,
             taking_over,
+            unclaimed: !self.owned,
         }
+    }
+
+    /// Whether that is an older view of it than is known here.
+    pub(super) fn is_newer_than(&self, found: &Observation) -> bool {
+        let (found, known) = (&found.resource_version, &self.resource_version);
+        found != known && !newer(found, known)
     }
 
     /// What the API has now.
@@ -174,7 +166,10 @@ impl Request {
     /// What it wants of the schedule.
     pub(super) fn ask(&self) -> Ask {
         Ask {
-            service: self.service.clone(),
+            // Any word may be the name of a service that is not there.
+            service: self
+                .pending
+                .map_or_else(|| self.service.clone(), |_| "".into()),
             tenant: self.address.cluster.clone(),
             priority: self.priority,
             key: self.flow_key.clone(),
@@ -226,11 +221,18 @@ impl Request {
     pub(super) fn wanted_status(&self, waiting_for: Option<Reason>) -> RequestStatus {
         let about = About {
             generation: self.generation,
-            effective: Some(effective(&self.limits)),
+            controller: self.named().map(Into::into),
+            effective: self.pending.is_none().then(|| effective(&self.limits)),
             waiting_for,
             mirror: self.mirror.clone(),
         };
         status::render(&self.life, &about)
+    }
+
+    /// Our name, where it goes into the status. Who only waits for its service is anybody's who has that.
+    fn named(&self) -> Option<&str> {
+        let ours = self.owned || self.waits_until().is_none();
+        self.controller.as_deref().filter(|_| ours)
     }
 
     /// Whether that status tells another phase or reason than the API shows.

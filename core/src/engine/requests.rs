@@ -1,17 +1,19 @@
-//! What the API shows of requests: new ones, changed ones, written statuses.
+//! What the API shows of known requests: changed ones, written statuses.
 
-use super::{Engine, Entry, Observation, Params, Request, WriteResult, clocks::dues, keyed::Asked};
+use super::{Engine, Observation, Params, Request, WriteResult};
 use crate::{
-    admit::Rejection,
     api::RequestStatus,
     ids::{Now, Source, Uid},
-    life::{Act, Done, End, Life, LifeEvent, Moment, State, Stop},
+    life::{Done, LifeEvent, Moment, State, Stop},
     rules::Rule,
     status::{self, Recovered},
 };
 
 impl Engine {
     pub(super) fn observed(&mut self, observation: Observation, now: Now) {
+        if !self.is_ours(&observation) {
+            return self.let_go(&observation, now);
+        }
         let source = observation.address.source();
         let list = self.shown_in(&source);
         let Some(entry) = self.entries.get_mut(&observation.uid) else {
@@ -19,6 +21,7 @@ impl Engine {
         };
         let moved = !entry.is_at(&source);
         entry.see(&observation, list);
+        self.note_owner(&observation.uid);
         if moved {
             self.writes.moved(&observation.uid, &source);
             self.moved(&observation.uid, now);
@@ -93,6 +96,8 @@ impl Engine {
         };
         if wants_cancel(observation) && live.is_some_and(may_stop) {
             self.apply(uid, LifeEvent::Stop(Stop::Cancelled), now);
+        } else if live.is_some_and(|request| request.waits_until().is_some()) {
+            self.looked_again(observation, now);
         }
     }
 
@@ -124,83 +129,6 @@ impl Engine {
         }
     }
 
-    /// A request that was unknown: it is new, or an earlier watcher's.
-    fn discovered(&mut self, observation: Observation, list: u32, now: Now) {
-        let uid = observation.uid.clone();
-        let moment = Moment::at(now);
-        let (life, known) = match status::recover(observation.status.as_ref(), moment) {
-            Recovered::Ended { attempt, completed } => {
-                let since = completed.map_or(moment, Moment::told);
-                return self.found_ended(observation, attempt, since, list, now);
-            }
-            Recovered::Live(life) => (*life, true),
-            Recovered::New => (Life::accepted(moment), false),
-        };
-        let admitted = self.admitted(&observation, known);
-        let cancel = wants_cancel(&observation);
-        let limits = match &admitted {
-            Ok(limits) => *limits,
-            Err(_) => self.rejected_limits(&observation),
-        };
-        let asked = Asked::of(&observation, known);
-        let lists = self.sources.get(&observation.address.source());
-        if lists.is_none_or(|lists| !lists.listed) {
-            self.leader.found_at_start(&observation);
-        }
-        let older =
-            self.leader.may_have_missed(&observation) && self.rules.hold(Rule::OlderIsWaitedFor);
-        let dues = dues(&limits, &life, now);
-        let mut request = Request::new(observation, life, limits, list);
-        request.dues = dues;
-        let known_before = self.ghosts.remove(&uid) || known || older;
-        request.inherited = self.is_inherited(&request, known_before);
-        self.entries
-            .insert(uid.clone(), Entry::Live(Box::new(request)));
-        if let Err(Rejection { reason, message }) = admitted {
-            self.reject(&uid, End::Rejected { reason, message }, now);
-        } else {
-            // One that is cancelled already stands in nobody's way, unless some worker has it.
-            let inherited = self.live(&uid).is_some_and(|request| request.inherited);
-            let asked = asked.filter(|_| !cancel || inherited);
-            self.enter(&uid, known, asked, now);
-        }
-        self.track_clock(&uid);
-        if cancel {
-            self.apply(&uid, LifeEvent::Stop(Stop::Cancelled), now);
-        }
-    }
-
-    /// Whether a request that was unknown may be held already: an earlier watcher granted it, and the
-    /// worker has had no time to say so.
-    fn is_inherited(&self, request: &Request, known_before: bool) -> bool {
-        let lists = self.sources.get(&request.address.source());
-        let (listed, recovered) = lists.map_or((false, false), |e| (e.listed, e.recovered));
-        let told = self.leader.handed_over && request.life.worker.is_none();
-        !listed || (known_before && !recovered && !told)
-    }
-
-    fn enter(&mut self, uid: &Uid, known: bool, asked: Option<Asked>, now: Now) {
-        let Some(request) = self.live_mut(uid) else {
-            return;
-        };
-        let inherited = request.inherited;
-        if inherited || asked.is_some() {
-            request.life.state = State::Recovering;
-            self.keep_place(uid);
-        }
-        if let Some(asked) = asked {
-            self.asks(uid, asked, now);
-        } else if inherited {
-            // It waits for the end of the take-over.
-        } else if known {
-            // Live in the API, unknown here, and the take-over is over: nobody holds it.
-            self.apply(uid, LifeEvent::TakeoverEnded, now);
-        } else {
-            self.act(uid, Act::Enqueue, now);
-            self.act(uid, Act::Save, now);
-        }
-    }
-
     pub(super) fn written(&mut self, uid: &Uid, result: WriteResult, now: Now) {
         let Some(request) = self.live_mut(uid).filter(|request| request.writing > 0) else {
             // The request ended or went away meanwhile, so this answer is about nothing.
@@ -209,6 +137,7 @@ impl Engine {
         match result {
             WriteResult::Ok(version) => {
                 (request.resource_version, request.shown) = (version, request.sent.take());
+                request.owned |= request.is_named_ours();
                 self.landed(uid, now);
             }
             WriteResult::Conflict(observation) => {
@@ -262,7 +191,7 @@ impl Engine {
     }
 }
 
-fn wants_cancel(observation: &Observation) -> bool {
+pub(super) fn wants_cancel(observation: &Observation) -> bool {
     matches!(&observation.spec, Ok(spec) if spec.cancel == Some(true))
 }
 

@@ -50,6 +50,7 @@ impl Engine {
             services: self
                 .schedule
                 .counts()
+                .filter(|(name, _)| !name.is_empty())
                 .map(|(name, counts)| (name.clone(), counts))
                 .collect(),
             tenants: self.schedule.tenants(),

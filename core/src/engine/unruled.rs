@@ -22,11 +22,14 @@ impl Engine {
     /// After each transition: goes on where a rule would have waited.
     pub(super) fn break_rules(&mut self, uid: &Uid, now: Now) {
         let off = |rule| !self.rules.hold(rule);
-        match self.live(uid).map(|request| &request.life.state) {
+        let request = self.live(uid);
+        // Our name is waited for all the same: it is not durable by itself, so the wait would start again.
+        let named = request.is_some_and(|request| request.owned);
+        match request.map(|request| &request.life.state) {
             Some(State::Stopping { back: false, .. }) if off(Rule::GoneIsWaitedFor) => {
                 self.forget(uid);
             }
-            Some(State::Saving { .. }) if off(Rule::DurableBeforeTicket) => {
+            Some(State::Saving { .. }) if named && off(Rule::DurableBeforeTicket) => {
                 self.apply(uid, LifeEvent::Written, now);
             }
             Some(State::Done(done)) if !done.written && off(Rule::DurableBeforeRecorded) => {

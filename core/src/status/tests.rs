@@ -41,6 +41,7 @@ fn about(waiting_for: Option<Reason>) -> About {
     });
     About {
         generation: Some(3),
+        controller: None,
         effective,
         waiting_for,
         mirror: None,

@@ -25,20 +25,35 @@ fn one_key_is_enough() {
 }
 
 #[test]
+fn an_instance_that_selects_puts_its_name_on_requests() {
+    let catalogue = services::Catalogue::default();
+    for (more, claims) in [
+        ("", false),
+        ("select: {}", true),
+        ("select: {services: [sign]}", true),
+        ("adopts: [old]", true),
+        ("unknownServiceSeconds: 0", false),
+    ] {
+        let config = read(&format!("servicesDir: s\n{more}\n")).unwrap();
+        assert_eq!(config.engine(&catalogue).claims, claims, "{more}");
+    }
+    let usual = read("servicesDir: s").unwrap().engine(&catalogue);
+    assert_eq!(usual.unknown_service, Duration::from_secs(60));
+}
+
+#[test]
 fn rules_name_their_key() {
     for (yaml, key) in [
+        ("{servicesDir: s, adopts: [isc]}", "adopts"),
+        ("{servicesDir: s, select: {service: [a]}}", "service"),
+        (
+            "{servicesDir: s, select: {workspaces: ['a::b']}}",
+            "select.workspaces",
+        ),
         ("{servicesDir: s, instance: Big}", "instance"),
         (
             "{servicesDir: s, lease: {seconds: 10, heartbeatSeconds: 9}}",
             "lease.seconds",
-        ),
-        (
-            "{servicesDir: s, election: {leaseSeconds: 2}}",
-            "`election.retryMs`",
-        ),
-        (
-            "{servicesDir: s, election: {leaseSeconds: 15}}",
-            "takes up to 21 s",
         ),
         (
             "{servicesDir: s, status: {parallelWrites: 0}}",
@@ -83,6 +98,24 @@ fn rules_name_their_key() {
         let error = read(yaml).unwrap_err().to_string();
         assert!(error.contains(key), "{yaml}: {error}");
     }
+}
+
+#[test]
+fn an_election_is_quicker_than_the_workers_lease() {
+    for (yaml, text) in [
+        (
+            "{servicesDir: s, election: {leaseSeconds: 2}}",
+            "`election.retryMs`",
+        ),
+        (
+            "{servicesDir: s, election: {leaseSeconds: 15}}",
+            "takes up to 21 s",
+        ),
+    ] {
+        let error = read(yaml).unwrap_err().to_string();
+        assert!(error.contains(text), "{yaml}: {error}");
+    }
+    read("{servicesDir: s, election: {}}").unwrap();
 }
 
 #[test]

@@ -27,6 +27,7 @@ use crate::{
     config::Mode,
     election::Lead,
     kinds::{Kind, Kinds},
+    select::Select,
 };
 
 /// A call to the API server may take so long.
@@ -42,6 +43,7 @@ pub(crate) type Services = watch::Receiver<Arc<Catalogue>>;
 pub(crate) struct Clients {
     base: Config,
     services: Services,
+    select: Arc<Select>,
     admission: Admission,
     kinds: Kinds,
     paths: Paths,
@@ -127,7 +129,7 @@ impl Clients {
     #[must_use]
     pub(crate) fn new(
         base: Config,
-        (services, admission): (Services, Admission),
+        (services, admission, select): (Services, Admission, Arc<Select>),
         kinds: Kinds,
         lead: Lead,
     ) -> Self {
@@ -136,12 +138,18 @@ impl Clients {
             lead,
             services,
             admission,
+            select,
             kinds,
             paths: Paths::new(),
             mode: Arc::default(),
             refusals: Arc::new(Mutex::new(Nag::new("the right to write statuses"))),
             endpoints: Arc::default(),
         }
+    }
+
+    /// Which requests this instance serves.
+    pub(super) fn select(&self) -> &Arc<Select> {
+        &self.select
     }
 
     /// A client of the workspace that KUBECONFIG points at.

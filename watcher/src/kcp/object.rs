@@ -29,6 +29,7 @@ use super::{paths::Paths, place::Place};
 use crate::{
     admission::{Admission, Asked},
     kinds::{Kind, Parts, Read},
+    select::{Candidate, Labels, Select},
 };
 
 /// The annotation with the logical cluster of an object.
@@ -40,6 +41,7 @@ pub(super) struct Light<'a> {
     pub(super) services: &'a Catalogue,
     pub(super) admission: &'a Admission,
     pub(super) paths: &'a Paths,
+    pub(super) select: &'a Select,
 }
 
 /// An object of a served kind as the API server sends it.
@@ -81,6 +83,13 @@ impl Seen {
         uid.map(|uid| Uid(uid.into()))
     }
 
+    /// Its labels.
+    fn labels(&self) -> Labels {
+        let labels = self.metadata.labels.as_deref();
+        let read = labels.map(|text| serde_json::from_str(text.get()).unwrap_or_default());
+        read.unwrap_or_default()
+    }
+
     /// The parameters as JSON text, when they can be told; none are an empty object.
     pub(super) fn params(&self, kind: &Kind) -> Option<Arc<str>> {
         kind.params(self.parts()).map(Into::into)
@@ -113,7 +122,13 @@ impl Seen {
         if let Some(ignored) = ignored.filter(|_| status.is_none()) {
             tracing::info!(request = %address, "{ignored}");
         }
-        let new = spec.as_ref().ok().filter(|_| stage == Stage::New);
+        let service = spec.as_ref().map_or("", |spec| spec.service.as_str());
+        let service_known = light.services.get(service).is_some();
+        let selected = light.selects(&self, &address, service);
+        // Others' requests are others' to judge.
+        let judged = selected || light.select.is_named(status.as_ref());
+        let new = spec.as_ref().ok();
+        let new = new.filter(|_| stage == Stage::New && judged);
         // The policy's word comes first: whoever may not ask learns nothing of the schema.
         let refusal = new.and_then(|spec| light.refusal((&uid, &address), spec, &params));
         let metadata = self.metadata.meta;
@@ -129,6 +144,8 @@ impl Seen {
             flow_key: facts.flow_key,
             status,
             refusal: refusal.or(facts.refusal),
+            selected,
+            service_known,
         })
     }
 
@@ -173,6 +190,22 @@ impl Resource for Seen {
 // === impl Light ===
 
 impl Light<'_> {
+    /// Whether the instance is configured to serve it.
+    fn selects(&self, seen: &Seen, address: &Address, service: &str) -> bool {
+        let labels = if self.select.asks_for_labels() {
+            seen.labels()
+        } else {
+            Labels::new()
+        };
+        let workspace = self.paths.path(&address.cluster);
+        self.select.selects(&Candidate {
+            labels: &labels,
+            workspace: workspace.as_deref(),
+            cluster: &address.cluster,
+            service,
+        })
+    }
+
     /// Why a request that was not admitted yet is not accepted.
     fn refusal(
         &self,

@@ -128,6 +128,18 @@ impl Paths {
         self.path(cluster)
     }
 
+    /// Waits until the path of one of these is known. Cancellation safe.
+    pub(super) async fn one_of(&self, clusters: &HashSet<String>) -> String {
+        let mut changed = self.changed.subscribe();
+        loop {
+            let mut found = clusters.iter();
+            if let Some(found) = found.find(|cluster| self.path(cluster).is_some()) {
+                return found.clone();
+            }
+            let _never_closed = changed.changed().await;
+        }
+    }
+
     /// Whether that became true of an endpoint in time. It is true of one that is not watched.
     async fn until(
         &self,

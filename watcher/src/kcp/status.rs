@@ -99,6 +99,7 @@ impl Clients {
                     services: &self.catalogue(),
                     admission: self.admission(),
                     paths: self.paths(),
+                    select: self.select(),
                 };
                 let seen = found.observe(&self.place(&write.address), &light);
                 seen.map_or(WriteResult::Retry, |observation| {

@@ -3,7 +3,10 @@
 use std::{collections::HashSet, sync::Arc};
 
 use isc_core::{engine::Event, ids::Source};
-use isc_runtime::{nag::Nag, services::Catalogue};
+use isc_runtime::{
+    nag::Nag,
+    services::{Catalogue, Service},
+};
 use kube::{
     Api, Client,
     runtime::watcher::{self, Event as Watched},
@@ -19,7 +22,7 @@ use super::{
     paths::Paths,
     place::{self, Place, Reach},
 };
-use crate::{admission::Admission, engine::Input, kinds::Kind};
+use crate::{admission::Admission, engine::Input, kinds::Kind, select::Select};
 
 /// Objects per page of a list. A page is in memory as a whole, several times while it is read, and an
 /// object may have 256 KiB of parameters: 5,000 of those peaked at 525 MB with 500 a page, at 188 MB with
@@ -32,6 +35,8 @@ pub(super) struct Requests {
     paths: Paths,
     /// Workspaces that had a request here.
     seen: HashSet<String>,
+    /// Those of them whose path is not known, where requests are selected by it.
+    unplaced: HashSet<String>,
     /// None when nobody has configured it.
     kind: Option<Arc<Kind>>,
     /// The list of bindings was waited for.
@@ -40,6 +45,7 @@ pub(super) struct Requests {
     lists: Lists,
     services: Services,
     admission: Admission,
+    select: Arc<Select>,
     /// The services that the observations were made with.
     known: Arc<Catalogue>,
 }
@@ -83,12 +89,14 @@ impl Requests {
             kind: kind.cloned(),
             paths: clients.paths().clone(),
             seen: HashSet::new(),
+            unplaced: HashSet::new(),
             waited: false,
             place,
             inputs,
             lists,
             services,
             admission: clients.admission().clone(),
+            select: clients.select().clone(),
             known,
         }
     }
@@ -100,11 +108,22 @@ impl Requests {
             self.paths.listed(endpoint).await;
         }
         let path = self.paths.known(endpoint, cluster).await;
+        if path.is_none() && self.select.asks_for_paths() {
+            self.unplaced.insert(cluster.to_owned());
+        }
         if !self.seen.contains(cluster) {
             self.seen.insert(cluster.to_owned());
             let path = path.as_deref();
             tracing::debug!(cluster, path, "the first request of a workspace");
         }
+    }
+
+    /// Why everything must be seen again in the light of the services of now.
+    fn other_services(&mut self) -> Option<&'static str> {
+        let new = self.services.borrow_and_update().clone();
+        let why = why_look_again(&new, &self.known);
+        self.known = new;
+        why
     }
 
     fn event(&self, seen: Watched<Seen>) -> Option<Event> {
@@ -118,6 +137,7 @@ impl Requests {
                     services: &self.known,
                     admission: &self.admission,
                     paths: &self.paths,
+                    select: &self.select,
                 };
                 let observation = seen.observe(&self.place, &light);
                 if observation.is_none() {
@@ -172,26 +192,40 @@ impl Listener<Seen> for Requests {
         format!("{source}: {why}")
     }
 
-    /// Concurrency keys are computed when a request is seen: other expressions need another look.
+    /// Concurrency keys are computed when a request is seen: other expressions need another look. So do
+    /// requests that wait for a service, once it is there, and those that were not selected for want of a
+    /// path.
     async fn stale(&mut self) {
         loop {
-            if self.services.changed().await.is_err() {
-                return std::future::pending().await;
-            }
-            let new = self.services.borrow_and_update().clone();
-            let same = same_keys(&new, &self.known);
-            self.known = new;
-            if !same {
-                tracing::info!(source = %self.place.source, "listing again: concurrency keys have changed");
+            let why = tokio::select! {
+                changed = self.services.changed() => match changed {
+                    Ok(()) => self.other_services(),
+                    Err(_) => return std::future::pending().await,
+                },
+                cluster = self.paths.one_of(&self.unplaced) => {
+                    self.unplaced.remove(&cluster);
+                    Some("the path of a workspace is known")
+                }
+            };
+            if let Some(why) = why {
+                tracing::info!(source = %self.place.source, "listing again: {why}");
                 return;
             }
         }
     }
 }
 
+fn why_look_again(new: &Catalogue, known: &Catalogue) -> Option<&'static str> {
+    if !same_keys(new, known) {
+        return Some("concurrency keys have changed");
+    }
+    let is_new = |service: &Service| known.get(&service.name).is_none();
+    new.iter().any(is_new).then_some("there is a new service")
+}
+
 fn same_keys(a: &Catalogue, b: &Catalogue) -> bool {
     let keys = |services: &Catalogue| -> Vec<(String, String)> {
-        let key = |service: &isc_runtime::services::Service| {
+        let key = |service: &Service| {
             let key = service.key.as_ref()?;
             Some((service.name.clone(), key.text().to_owned()))
         };

@@ -4,7 +4,7 @@
 use isc_core::{
     api::{Condition, Phase, RequestSpec, RequestStatus},
     engine::Write,
-    status::{FINISHED, SUCCEEDED},
+    status::{FINISHED, SUCCEEDED, is_undecided},
 };
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -126,12 +126,13 @@ impl State {
 
     fn told(self, message: String) -> Told {
         let mut status = self.status;
-        let accepted = status.phase.is_some_and(|phase| phase != Phase::Rejected);
         let decided = Decided {
             service: self.service,
             key: self.idempotency_key,
         };
         status.conditions = conditions(&status, self.reason, message);
+        let accepted = status.phase.is_some_and(|phase| phase != Phase::Rejected);
+        let accepted = accepted && !is_undecided(&status);
         Told {
             status,
             decided: Some(decided).filter(|decided| accepted && !decided.service.is_empty()),

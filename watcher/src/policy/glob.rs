@@ -37,7 +37,7 @@ impl Glob {
     ///
     /// # Errors
     /// What is wrong with it, for people.
-    pub(super) fn name(text: &str) -> Result<Self, String> {
+    pub(crate) fn name(text: &str) -> Result<Self, String> {
         check(text)?;
         if text.contains("**") {
             return Err(format!(
@@ -55,7 +55,7 @@ impl Glob {
     ///
     /// # Errors
     /// What is wrong with it, for people.
-    pub(super) fn path(text: &str) -> Result<Self, String> {
+    pub(crate) fn path(text: &str) -> Result<Self, String> {
         check(text)?;
         let segment = |segment: &str| match segment {
             "" => Err(format!(
@@ -75,7 +75,7 @@ impl Glob {
     }
 
     /// Whether it matches. Takes no longer than the product of the two lengths.
-    pub(super) fn matches(&self, value: &str) -> bool {
+    pub(crate) fn matches(&self, value: &str) -> bool {
         match &self.parts {
             Parts::Name(name) => name.matches(value),
             Parts::Path(segments) => path_matches(segments, value),

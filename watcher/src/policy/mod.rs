@@ -17,6 +17,7 @@ use isc_runtime::expression::Failure;
 
 pub(crate) use asked::Asked;
 use asked::Facts;
+pub(crate) use glob::Glob;
 pub(crate) use load::NO_RULE;
 pub use load::PolicyError;
 use rule::{Effect, Key, Rule, Verdict};

@@ -35,6 +35,7 @@ const POLICY: Policy = Policy {
         deadline: None,
     },
     taking_over: false,
+    unclaimed: false,
 };
 const CURRENT: u32 = 2;
 

@@ -3,7 +3,7 @@
 use super::{super::request::Request, Ending, holds_key};
 use crate::{
     life::{End, State},
-    status::MirroredRun,
+    status::{MirroredRun, is_undecided},
 };
 
 /// What of a request's state matters to others with its key.
@@ -35,7 +35,7 @@ impl Request {
     pub(in crate::engine) fn was_accepted(&self) -> bool {
         self.shown
             .as_ref()
-            .is_some_and(|shown| shown.phase.is_some())
+            .is_some_and(|shown| shown.phase.is_some() && !is_undecided(shown))
     }
 
     /// How it ended, as far as others with its key are concerned.

@@ -16,7 +16,7 @@ pub(super) fn books_agree(engine: &Engine) {
         };
         let retries = request.policy(uid, &engine.config, false).retries;
         life_is_sound(uid, &request.life, engine.config.lost_max, retries);
-        let clock = request.life.clock_at(request.dues);
+        let clock = request.clock_at();
         clocks.extend(clock.map(|at| (at, uid.clone())));
         wakes_once(engine, uid, request);
         if let Some(since) = request.offered_since() {
@@ -82,6 +82,12 @@ fn wakes_once(engine: &Engine, uid: &Uid, request: &Request) {
                 && taken_over
                 && engine.keyed.is_open(uid)
                 && engine.keyed.unsettled,
+        ),
+        (
+            "its service",
+            request
+                .waits_until()
+                .is_some_and(|until| request.clock.is_some_and(|at| at <= until)),
         ),
         (
             "its turn",

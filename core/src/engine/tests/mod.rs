@@ -2,6 +2,7 @@
 
 mod invariants;
 mod limits;
+mod pair;
 mod sim;
 mod stories;
 mod traces;
@@ -42,6 +43,9 @@ fn config() -> Config {
         catalogue: [("sign".into(), limits)].into(),
         tenants: crate::flow::Tenants::default(),
         pause: crate::flow::Pause::default(),
+        claims: false,
+        adopts: BTreeSet::new(),
+        unknown_service: Duration::ZERO,
     }
 }
 
@@ -111,6 +115,8 @@ fn shown(uid: &Uid, version: u64, cancel: bool, status: Option<RequestStatus>) -
         created: None,
         digest: None,
         flow_key: Ok(None),
+        selected: true,
+        service_known: true,
         status,
         refusal: None,
     }

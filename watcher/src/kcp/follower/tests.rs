@@ -22,7 +22,8 @@ fn follower() -> (Follower, mpsc::Receiver<Input>) {
     let services = channel::Sender::new(Arc::new(Catalogue::default()));
     // Nobody listens there.
     let base = kube::Config::new("http://127.0.0.1:1".parse().unwrap());
-    let light = (services.subscribe(), Admission::by(&serde_json::json!([])));
+    let admission = Admission::by(&serde_json::json!([]));
+    let light = (services.subscribe(), admission, Arc::default());
     let clients = Clients::new(base, light, kinds, Lead::default());
     let (inputs, events) = mpsc::channel(64);
     let metrics = Arc::new(Metrics::new(&mut Registry::default()));

@@ -7,6 +7,7 @@ use isc_core::{
     api::{PARAMS_MAX_BYTES, RequestSpec, RequestStatus},
     engine::{Digest, Params},
     reason::Reason,
+    status::is_undecided,
 };
 use isc_runtime::services::Catalogue;
 use serde_json::Value;
@@ -37,6 +38,7 @@ impl Stage {
     pub(super) fn of(status: Option<&RequestStatus>) -> Self {
         match status {
             Some(status) if status.completion_time.is_some() => Self::Ended,
+            Some(status) if is_undecided(status) => Self::New,
             Some(status) if status.phase.is_some() => Self::Live,
             _ => Self::New,
         }

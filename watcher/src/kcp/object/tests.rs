@@ -55,6 +55,12 @@ fn observed(change: impl FnOnce(&mut Value)) -> Option<Observation> {
 }
 
 fn observe(seen: Seen) -> Option<Observation> {
+    observe_as("", seen)
+}
+
+/// As an instance sees it that is configured so.
+fn observe_as(yaml: &str, seen: Seen) -> Option<Observation> {
+    let config = serde_saphyr::from_str(&format!("{{servicesDir: s, {yaml}}}")).unwrap();
     let (kind, services, admission, paths) =
         (Kind::request(), services(), admission(), Paths::new());
     let light = Light {
@@ -62,6 +68,7 @@ fn observe(seen: Seen) -> Option<Observation> {
         services: &services,
         admission: &admission,
         paths: &paths,
+        select: &Select::new(&config).unwrap(),
     };
     seen.observe(&place(), &light)
 }
@@ -129,6 +136,42 @@ fn only_what_was_not_admitted_yet_is_judged() {
     });
     assert_eq!(seen.unwrap().refusal, None);
     assert_eq!(observed(|_| ()).unwrap().refusal, None);
+}
+
+#[test]
+fn one_that_waits_for_its_service_is_judged_again() {
+    let seen = observed(|object| {
+        object["spec"]["service"] = "rocket".into();
+        let first = json!({"type": "Succeeded", "status": "Unknown", "reason": "ServiceMissing"});
+        object["status"] = json!({"phase": "Queued", "conditions": [first]});
+    });
+    let seen = seen.unwrap();
+    assert!(seen.refusal.is_some() && !seen.service_known);
+    assert!(observed(|_| ()).unwrap().service_known);
+}
+
+#[test]
+fn only_what_the_instance_selects_is_judged_and_what_bears_its_name() {
+    let of = |change: fn(&mut Value)| {
+        let seen = seen(|object| {
+            object["spec"]["service"] = "rocket".into();
+            change(object);
+        });
+        let yaml = "instance: a, select: {clusters: ['1*'], labels: {matchLabels: {tier: fast}}}";
+        let seen = observe_as(yaml, seen).unwrap();
+        (seen.selected, seen.refusal.is_some())
+    };
+    let fast = |object: &mut Value| object["metadata"]["labels"] = json!({"tier": "fast"});
+    assert_eq!(of(fast), (true, true));
+    assert_eq!(of(|_| ()), (false, false), "another's to judge");
+    assert_eq!(
+        of(|object| object["status"] = json!({"controller": "a"})),
+        (false, true)
+    );
+    assert_eq!(
+        of(|object| object["status"] = json!({"controller": "b"})),
+        (false, false)
+    );
 }
 
 #[test]

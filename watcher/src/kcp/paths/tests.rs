@@ -77,3 +77,18 @@ async fn bindings_that_cannot_be_listed_hold_up_nothing() {
     assert_eq!(paths.path("1a"), None);
     paths.listed("https://another").await;
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_path_that_comes_late_is_told() {
+    let mut bindings = bindings();
+    let paths = bindings.paths.clone();
+    let wanted = ["1y", "1z"].map(str::to_owned).into();
+    let late = async {
+        tokio::time::sleep(Duration::from_secs(100)).await;
+        hear(&mut bindings, vec![Event::Apply(binding("1a", "root:a"))]).await;
+        hear(&mut bindings, vec![Event::Apply(binding("1z", "root:z"))]).await;
+    };
+    let (found, ()) = tokio::join!(paths.one_of(&wanted), late);
+    assert_eq!(found, "1z");
+    assert_eq!(paths.one_of(&wanted).await, "1z", "known already");
+}

@@ -119,6 +119,7 @@ fn about(mirror: bool) -> About {
     };
     About {
         generation: Some(3),
+        controller: Some("a".into()),
         effective: Some(effective),
         waiting_for: None,
         mirror: mirror.then(|| Mirror {
@@ -230,6 +231,30 @@ fn what_was_decided_at_the_start_holds_whatever_the_object_says_later() {
             .spec;
         assert!(new.is_err() || new.unwrap().service == "mirror");
     }
+}
+
+#[test]
+fn one_that_waits_for_its_service_is_read_afresh_and_nothing_of_it_is_decided() {
+    let (kind, crd) = shipped("konflux");
+    let waits = About {
+        effective: None,
+        waiting_for: Some(Reason::ServiceMissing),
+        ..about(false)
+    };
+    let rendered = status::render(&Life::accepted(moment(1)), &waits);
+    let stored = raw(&pruned(
+        &kind.status_json(&write(&kind, rendered)),
+        schema(&crd),
+    ));
+    let spec = raw(&json!({"pipeline": {"pipelineRef": {"params": [
+        {"name": "pathInRepo", "value": "pipelines/internal/push-to-mirror/push-to-mirror.yaml"}]}}}));
+    let read = kind.read(Parts {
+        spec: Some(&spec),
+        status: Some(&stored),
+        labels: None,
+    });
+    assert!(status::is_undecided(&read.status.unwrap()));
+    assert_eq!(read.spec.unwrap().service, "mirror");
 }
 
 #[test]

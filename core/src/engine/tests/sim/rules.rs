@@ -83,7 +83,7 @@ each_is_needed! {
     // 8
     a_foreign_end_stands: ForeignEndStands, plan 3, within 1500, "an end is written over";
     an_own_write_is_known: OwnWriteIsKnown, plan 3, within 1500, "a write changes nothing";
-    a_foreign_live_status_is_the_new_base: ForeignLiveIsBase, plan 3, within 6000, "a count falls";
+    a_foreign_live_status_is_the_new_base: ForeignLiveIsBase, plan 3, within 20000, "a count falls";
     // What must be durable before what
     an_outcome_is_durable_before_it_is_recorded: DurableBeforeRecorded, plan 0, within 1500, "is recorded, but the API has";
     counts_are_durable_before_the_next_ticket: DurableBeforeTicket, plan 4, within 1500, "is on offer, but the next durable";

@@ -71,8 +71,10 @@ impl World {
             plan,
             rules: off.map_or_else(Rules::default, Rules::without),
             all_rules: off.is_none(),
+            // Every third world has several instances.
             config: Config {
                 lost_max: LOST_MAX,
+                claims: seed.is_multiple_of(3),
                 ..config()
             },
             dice,
