@@ -72,6 +72,8 @@ struct Live {
 /// A watcher that leaves a heartbeat unanswered for that part of the lease stands still: another one may
 /// lead, and there is time to find it before the lease ends.
 const SILENCE: u32 = 4;
+/// But not sooner: a busy watcher is no dead one.
+const SILENCE_MIN: Duration = Duration::from_secs(2);
 
 type Effects<A, O> = Vec<Effect<A, O>>;
 
@@ -306,6 +308,6 @@ impl Live {
     /// When the oldest heartbeat has waited too long for its answer.
     fn silent_at(&self) -> Option<Duration> {
         let (_, sent) = self.unanswered.first_key_value()?;
-        Some(*sent + self.lease / SILENCE)
+        Some(*sent + (self.lease / SILENCE).max(SILENCE_MIN))
     }
 }

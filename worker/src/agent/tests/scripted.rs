@@ -54,14 +54,27 @@ impl Stream {
     pub(super) async fn next(&mut self) -> FromWorker {
         loop {
             match self.next_raw().await.expect("the stream goes on") {
-                FromWorker::Heartbeat(beat) => {
-                    let seq = beat.seq;
-                    self.say(ToWorker::HeartbeatAck(v1::HeartbeatAck { seq }))
-                        .await;
-                }
+                FromWorker::Heartbeat(beat) => self.acknowledge(&beat).await,
                 other => return other,
             }
         }
+    }
+
+    /// The next heartbeat, acknowledged; everything else is left out.
+    pub(super) async fn heartbeat(&mut self) -> v1::Heartbeat {
+        loop {
+            let next = self.next_raw().await;
+            if let FromWorker::Heartbeat(beat) = next.expect("the worker is still there") {
+                self.acknowledge(&beat).await;
+                return beat;
+            }
+        }
+    }
+
+    async fn acknowledge(&self, beat: &v1::Heartbeat) {
+        let seq = beat.seq;
+        self.say(ToWorker::HeartbeatAck(v1::HeartbeatAck { seq }))
+            .await;
     }
 
     pub(super) async fn next_raw(&mut self) -> Option<FromWorker> {
