@@ -179,7 +179,11 @@ impl Writes {
     /// A write did not work: it is tried again, later each time; `at_once` after a conflict, when a
     /// newer version is at hand.
     pub fn failed(&mut self, uid: &Uid, at_once: bool, now: Duration) {
-        let Some(tried) = self.land(uid) else { return };
+        let Some(tried) = self.land(uid) else {
+            // It was forgotten meanwhile, and may be wanted again.
+            let wanted = self.requests.get(uid).and_then(|entry| entry.wanted);
+            return self.line_up(uid, wanted);
+        };
         let Some(entry) = self.requests.get_mut(uid) else {
             return;
         };

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::{
-    Engine, Entry, Observation, Request, clocks::dues, keyed::Asked, limits, requests::wants_cancel,
+    Engine, Entry, Observation, Request, clocks::dues, keyed::Asked, requests::wants_cancel,
 };
 use crate::{
     admit::{Limits, Rejection},
@@ -95,7 +95,7 @@ impl Engine {
         if pending.is_none() {
             return (self.admitted(found, known), None);
         }
-        let admitted = self.may_wait(found).map(|()| limits::unknown());
+        let admitted = self.may_wait(found).map(|()| self.rejected_limits(found));
         let pending = pending.filter(|_| admitted.is_ok());
         (admitted, pending)
     }

@@ -120,7 +120,13 @@ impl Engine {
     /// and no worker runs anything else. Only then a mark may be left that says so.
     #[must_use]
     pub fn hands_over(&self, now: Duration) -> bool {
-        let knows_all = self.leader.handed_over || now >= self.takeover_until;
+        // What another instance left may run with its workers: their word is waited for in any case.
+        let awaited = |entry: &Entry| match entry {
+            Entry::Live(request) => request.adopted && request.life.state == State::Recovering,
+            Entry::Finished(_) => false,
+        };
+        let told = self.leader.handed_over && !self.entries.values().any(awaited);
+        let knows_all = told || now >= self.takeover_until;
         let stopping = |entry: &Entry| match entry {
             Entry::Live(request) => matches!(request.life.state, State::Stopping { .. }),
             Entry::Finished(_) => false,

@@ -145,7 +145,7 @@ fn unreadable(error: &String) -> Rejection {
     }
 }
 
-pub(super) fn unknown() -> Limits {
+fn unknown() -> Limits {
     Limits {
         timeout: TIMEOUT,
         ..Limits::default()

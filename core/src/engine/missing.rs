@@ -51,7 +51,7 @@ impl Engine {
         let uid = &found.uid;
         let older = self.leader.may_have_missed(found);
         self.schedule.remove(uid);
-        let admitted = self.decided(found);
+        let (admitted, rejected) = (self.decided(found), self.rejected_limits(found));
         let Some(request) = self.live_mut(uid) else {
             return;
         };
@@ -68,6 +68,7 @@ impl Engine {
                 self.enter(uid, false, Asked::of(found, false), now);
             }
             Err(Rejection { reason, message }) => {
+                request.limits = rejected;
                 self.reject(uid, End::Rejected { reason, message }, now);
             }
         }

@@ -46,26 +46,30 @@ impl Lane {
     }
 
     /// The next write. What workers wait for finds a slot however many others there are: their jobs are
-    /// done, and their slots are not free before. So live states never take more than a quarter of the
-    /// slots, and no more than three quarters are left to what only its caller waits for.
+    /// done, and their slots are not free before. So a quarter of the slots is left to it: of the others,
+    /// what only its caller waits for takes half of all at most, and live states a quarter. One slot is
+    /// left to those, too, so that nobody waits for ever. Shares need two slots.
     pub(super) fn startable(&self, now: Duration, parallel: usize) -> Option<(Urgency, &Due)> {
-        let (held, ends) = (&self.held, &self.now);
-        let flights = held.flights + ends.flights + self.live.flights;
-        if flights >= parallel {
+        let (held, ends, live) = (&self.held, &self.now, &self.live);
+        let others = ends.flights + live.flights;
+        if held.flights + others >= parallel {
             return None;
         }
         let room = |flights: usize, most: usize| flights < most.max(1);
-        let others = ends.flights + self.live.flights;
-        let held = held.ready(now).map(|due| (Urgency::Held, due));
-        let end = || {
-            let ready = room(others, parallel - parallel / 4).then(|| ends.ready(now))?;
-            ready.map(|due| (Urgency::Now, due))
+        let quarter = parallel / 4;
+        let for_others = room(others, (parallel - quarter).min(parallel.saturating_sub(1)));
+        let end = for_others && room(ends.flights, parallel / 2);
+        let live_one = for_others && room(live.flights, quarter);
+        let end = || end.then(|| ends.ready(now)).flatten();
+        let live_one = || live_one.then(|| live.ready(now)).flatten();
+        let other = || {
+            let end = end().map(|due| (Urgency::Now, due));
+            end.or_else(|| live_one().map(|due| (Urgency::Live, due)))
         };
-        let live = || {
-            let ready = room(self.live.flights, parallel / 4).then(|| self.live.ready(now))?;
-            ready.map(|due| (Urgency::Live, due))
-        };
-        held.or_else(end).or_else(live)
+        match held.ready(now).map(|due| (Urgency::Held, due)) {
+            Some(held) if room(self.held.flights, parallel - 1) => Some(held),
+            held => other().or(held),
+        }
     }
 }
 

@@ -77,22 +77,52 @@ fn ends_go_first_and_live_states_leave_them_slots() {
 }
 
 #[test]
-fn what_workers_wait_for_overtakes_a_flood_of_other_ends() {
+fn what_workers_wait_for_overtakes_a_flood_of_others_and_leaves_them_a_slot() {
     let (mut writes, at) = (Writes::new(PACE), source("e"));
     for n in 10..99 {
-        writes.want(&uid(n), &at, Urgency::Now, ms(0));
+        let urgency = if n < 50 { Urgency::Now } else { Urgency::Live };
+        writes.want(&uid(n), &at, urgency, ms(0));
     }
     let started = std::iter::from_fn(|| start(&mut writes, 800)).count();
     assert_eq!(started, 3, "one of four slots is left to those");
-    for n in 1..3 {
-        writes.want(&uid(n), &at, Urgency::Held, ms(800 + u64::from(n)));
+    for n in 1..9 {
+        writes.want(&uid(n), &at, Urgency::Held, ms(801));
     }
-    assert_eq!(writes.held(), 2);
+    assert_eq!(writes.held(), 8);
     assert_eq!(start(&mut writes, 805), Some((uid(1), Urgency::Held)));
     assert_eq!(start(&mut writes, 805), None, "four slots in all");
-    writes.done(&uid(10), ms(806));
-    assert_eq!(start(&mut writes, 806), Some((uid(2), Urgency::Held)));
-    assert_eq!(writes.held(), 0);
+    for n in [10, 11, 50] {
+        writes.done(&uid(n), ms(806));
+    }
+    let started: Vec<_> = std::iter::from_fn(|| start(&mut writes, 806)).collect();
+    let urgencies: Vec<_> = started.iter().map(|(_, urgency)| *urgency).collect();
+    assert_eq!(urgencies, [Urgency::Held, Urgency::Held, Urgency::Now]);
+    assert_eq!(writes.held(), 5);
+}
+
+#[test]
+fn a_single_slot_serves_everybody() {
+    let pace = Pace {
+        parallel: 1,
+        ..PACE
+    };
+    let (mut writes, at) = (Writes::new(pace), source("e"));
+    writes.want(&uid(1), &at, Urgency::Live, ms(0));
+    assert_eq!(start(&mut writes, 800), Some((uid(1), Urgency::Live)));
+    writes.done(&uid(1), ms(801));
+    writes.want(&uid(2), &at, Urgency::Held, ms(802));
+    assert_eq!(start(&mut writes, 802), Some((uid(2), Urgency::Held)));
+}
+
+#[test]
+fn what_is_wanted_again_while_its_forgotten_write_fails_is_written() {
+    let (mut writes, at) = (Writes::new(PACE), source("e"));
+    writes.want(&uid(1), &at, Urgency::Now, ms(0));
+    assert!(start(&mut writes, 0).is_some());
+    writes.forget(&uid(1));
+    writes.want(&uid(1), &at, Urgency::Now, ms(1));
+    writes.failed(&uid(1), true, ms(2));
+    assert_eq!(start(&mut writes, 2), Some((uid(1), Urgency::Now)));
 }
 
 #[test]

@@ -1,6 +1,6 @@
 //! One source: a list and watch of its requests, turned into events.
 
-use std::{collections::HashSet, sync::Arc};
+use std::{collections::HashSet, sync::Arc, time::Duration};
 
 use isc_core::{engine::Event, ids::Source};
 use isc_runtime::{
@@ -28,6 +28,9 @@ use crate::{admission::Admission, engine::Input, kinds::Kind, select::Select};
 /// object may have 256 KiB of parameters: 5,000 of those peaked at 525 MB with 500 a page, at 188 MB with
 /// 100, at 115 MB with 50. 10,000 small ones took 2.3 s, 2.7 s and 4 s on two busy cores.
 const PAGE: u32 = 64;
+
+/// Paths of workspaces that become known within that time lead to one list.
+const TOGETHER: Duration = Duration::from_secs(1);
 
 /// What is done with the requests of one source.
 pub(super) struct Requests {
@@ -202,9 +205,12 @@ impl Listener<Seen> for Requests {
                     Ok(()) => self.other_services(),
                     Err(_) => return std::future::pending().await,
                 },
-                cluster = self.paths.one_of(&self.unplaced) => {
-                    self.unplaced.remove(&cluster);
-                    Some("the path of a workspace is known")
+                _cluster = self.paths.one_of(&self.unplaced) => {
+                    // Others come with it, as a rule.
+                    tokio::time::sleep(TOGETHER).await;
+                    let paths = &self.paths;
+                    self.unplaced.retain(|cluster| paths.path(cluster).is_none());
+                    Some("paths of workspaces are known")
                 }
             };
             if let Some(why) = why {

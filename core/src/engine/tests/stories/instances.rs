@@ -234,6 +234,23 @@ fn what_an_instance_left_behind_is_taken_over_after_a_lease_by_name() {
 }
 
 #[test]
+fn no_mark_is_left_while_what_was_taken_over_waits_for_its_workers() {
+    for (left_by, mark) in [("old", false), ("a", true)] {
+        let mut story = starts("a", &["old"]);
+        story.tell(Event::HandedOver);
+        story.listed(&[("wait", Some(named(left_by, queued())))]);
+        story.written("wait");
+        story.tell(Event::Drain);
+        assert!(story.engine.is_clean());
+        assert_eq!(
+            story.engine.hands_over(story.now),
+            mark,
+            "left by {left_by}"
+        );
+    }
+}
+
+#[test]
 fn an_instance_that_still_works_is_not_robbed() {
     let mut story = starts("a", &["old"]);
     story.listed(&[]);

@@ -74,6 +74,21 @@ fn it_waits_says_so_and_is_rejected_when_it_is_old_enough() {
 }
 
 #[test]
+fn one_that_is_rejected_is_deleted_when_its_time_to_live_is_over() {
+    let mut story = patient();
+    let mut found = asks_late(&mut story, "a", 50, None);
+    found.spec.as_mut().unwrap().ttl_seconds_after_finished = Some(5);
+    sees(&mut story, found);
+    story.wait(1000);
+    story.written("a");
+    assert_eq!(reason(&writes(&story.wait(9000))[0]), "UnknownService");
+    story.written("a");
+    let is_delete = |effect: &Effect| matches!(effect, Effect::Delete { .. });
+    assert!(!story.wait(4000).iter().any(is_delete), "5 s are not over");
+    assert!(story.wait(2000).iter().any(is_delete));
+}
+
+#[test]
 fn its_clock_survives_a_restart() {
     let mut story = patient();
     let waits = {
