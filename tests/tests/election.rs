@@ -17,7 +17,7 @@ use serde_json::json;
 
 /// Of the election, and of the workers, seconds.
 const LEASE: u64 = 4;
-const WORKER_LEASE: u64 = 12;
+const WORKER_LEASE: u64 = 14;
 /// From the end of the one to the lead of the other: the lease, and 2 s.
 const CHANGE: Duration = Duration::from_secs(LEASE + 2);
 

@@ -140,6 +140,9 @@ pub struct LeaseConfig {
 /// waiting, not memory.
 const BACKLOG_MAX: usize = 4096;
 
+/// The longest `unknownServiceSeconds`.
+const UNKNOWN_SERVICE_MAX: u64 = 7 * 24 * 3600;
+
 fn default_instance() -> String {
     "isc".into()
 }
@@ -219,6 +222,9 @@ impl WatcherConfig {
         if self.status.parallel_writes == 0 {
             return rule("`status.parallelWrites` must be at least 1");
         }
+        if self.unknown_service_seconds > UNKNOWN_SERVICE_MAX {
+            return rule("`unknownServiceSeconds` must be at most 604800, a week");
+        }
         if self.window == 0 {
             return rule("`window` must be at least 1");
         }
@@ -258,6 +264,17 @@ impl WatcherConfig {
                 .map(|name| name.as_str().into())
                 .collect(),
             unknown_service: Duration::from_secs(self.unknown_service_seconds),
+        }
+    }
+
+    /// This one, with what takes effect while a watcher runs taken from another: [`LIVE_KEYS`].
+    #[must_use]
+    pub(crate) fn with_live_keys_of(&self, other: Self) -> Self {
+        Self {
+            pause: other.pause,
+            policy: other.policy,
+            tenants: other.tenants,
+            ..self.clone()
         }
     }
 

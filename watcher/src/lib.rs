@@ -35,6 +35,7 @@ use isc_runtime::{
     services::{Catalogue, CatalogueError},
 };
 use prometheus_client::registry::Registry;
+use serde_json::{Map, Value};
 use tokio::{net::TcpListener, sync::watch};
 use tokio_util::sync::CancellationToken;
 
@@ -103,6 +104,9 @@ pub async fn check(
 ) -> Result<Vec<String>, WatcherError> {
     let metrics = Arc::new(Metrics::new(&mut Registry::default()));
     let prepared = prepare(config, file, metrics, Lead::default()).await?;
+    if let Some(election) = &config.election {
+        election::check(election).await?;
+    }
     let warnings = prepared.policy.borrow().warnings();
     Ok(warnings)
 }
@@ -112,6 +116,8 @@ struct Prepared {
     services: watch::Sender<Arc<Catalogue>>,
     /// Likewise.
     policy: watch::Sender<Arc<Policy>>,
+    /// All keys of the configuration.
+    keys: Map<String, Value>,
     topology: isc_runtime::amqp::Topology,
     clients: Clients,
 }
@@ -137,6 +143,7 @@ async fn prepare(
     Ok(Prepared {
         services,
         policy,
+        keys: isc_runtime::config::load(file)?,
         topology,
         clients,
     })
@@ -175,17 +182,18 @@ pub async fn run(
     parts.add("the admin server", async { text(admin.await) });
     let Some(election) = &config.election else {
         lead.win_for_ever();
-        let heard = parts.start(&config, file, prepared, None)?;
+        let heard = parts.start(&config, file, prepared, None);
         return lead_with(parts, (&ears, heard), &metrics).await;
     };
     let part = readiness.part("election");
     let election = Election::new(election, &config.instance, lead.clone(), part).await?;
     let Some(elected) = parts.stand_by(election).await? else {
-        return parts.supervise().await;
+        parts.end().await;
+        return Ok(());
     };
     let (config, prepared) =
         as_it_is_now((config, prepared), file.as_deref(), &metrics, lead).await;
-    let heard = parts.start(&config, file, prepared, Some(elected))?;
+    let heard = parts.start(&config, file, prepared, Some(elected));
     lead_with(parts, (&ears, heard), &metrics).await
 }
 
@@ -200,8 +208,8 @@ async fn lead_with(
     parts.supervise().await
 }
 
-/// Files may have changed while this watcher stood by. What is wrong now is as bad as at a reload: what was
-/// read at the start is used.
+/// Files may have changed while this watcher stood by: what takes effect while one runs does so here as well,
+/// and nothing else. Where there is a mistake now, what was read at the start is used, as at a reload.
 async fn as_it_is_now(
     started: (WatcherConfig, Prepared),
     file: Option<&Path>,
@@ -209,14 +217,17 @@ async fn as_it_is_now(
     lead: Lead,
 ) -> (WatcherConfig, Prepared) {
     let read = async {
-        let config: WatcherConfig = isc_runtime::config::load(file)?;
-        let prepared = prepare(&config, file, metrics.clone(), lead).await?;
+        let now: WatcherConfig = isc_runtime::config::load(file)?;
+        let config = started.0.with_live_keys_of(now);
+        let mut prepared = prepare(&config, file, metrics.clone(), lead).await?;
+        prepared.keys.clone_from(&started.1.keys);
         Ok::<_, WatcherError>((config, prepared))
     };
     match read.await {
         Ok(read) => read,
         Err(error) => {
             tracing::error!("going on with what was read at the start: {error}");
+            metrics.config_stale.set(1);
             started
         }
     }

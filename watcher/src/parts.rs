@@ -8,6 +8,7 @@ use isc_runtime::{
     amqp::{BrokerState, Connector, Topology},
     services::Catalogue,
 };
+use serde_json::{Map, Value};
 use tokio::{
     sync::{mpsc, watch},
     task::{JoinError, JoinSet},
@@ -95,7 +96,7 @@ impl Parts {
         let won = tokio::select! {
             won = election.win() => won,
             () = self.common.shutdown.cancelled() => {
-                self.common.rest.cancel();
+                election.withdraw().await;
                 return Ok(None);
             }
             Some(ended) = self.running.join_next() => return Err(unexpected(ended)),
@@ -112,10 +113,11 @@ impl Parts {
         file: Option<PathBuf>,
         prepared: Prepared,
         elected: Option<(Won, Seat)>,
-    ) -> Result<Ears, WatcherError> {
+    ) -> Ears {
         let Prepared {
             services,
             policy,
+            keys,
             topology,
             clients,
         } = prepared;
@@ -138,7 +140,7 @@ impl Parts {
         };
         let mark = || Mark::new(&config.instance);
         let (before, end) = match elected {
-            Some((won, seat)) => (Before::Elected(won), End::Seat(seat)),
+            Some((won, seat)) => (Before::Elected(won, mark()), End::Seat(seat)),
             None => (Before::Mark(mark()), End::Mark(mark())),
         };
         self.engine(config, &services.borrow().clone(), (outputs, from), end);
@@ -150,9 +152,10 @@ impl Parts {
             from_offers,
         );
         self.dead_letters(config, topology, &inputs, publishing);
-        self.reloader(config, file, Outlets { services, policy }, &inputs)?;
+        let outlets = Outlets { services, policy };
+        self.reloader((config, keys), file, outlets, &inputs);
         self.follower(config, clients, &inputs, before);
-        Ok((inputs, beats))
+        (inputs, beats)
     }
 
     fn engine(
@@ -199,23 +202,23 @@ impl Parts {
 
     fn reloader(
         &mut self,
-        config: &WatcherConfig,
+        (config, keys): (&WatcherConfig, Map<String, Value>),
         file: Option<PathBuf>,
         outlets: Outlets,
         inputs: &mpsc::Sender<Input>,
-    ) -> Result<(), WatcherError> {
+    ) {
         let Common { metrics, rest, .. } = self.common.clone();
         let sources = Sources {
             file,
             services: config.services_dir.clone(),
             policy: Arc::default(),
         };
-        let reloader = Reloader::new(sources, (config, outlets), inputs.clone(), metrics)?;
+        let outside = (inputs.clone(), metrics);
+        let reloader = Reloader::new(sources, (config, keys), outlets, outside);
         self.add("the reloader", async {
             reloader.run(rest).await;
             Ok(())
         });
-        Ok(())
     }
 
     fn follower(
@@ -291,6 +294,20 @@ impl Parts {
         Connector::new(config.amqp.clone(), name, self.common.readiness.part(part))
     }
 
+    /// Ends what there is of a watcher that never led.
+    pub(crate) async fn end(self) {
+        self.common.rest.cancel();
+        self.join().await;
+        tracing::info!("ended");
+    }
+
+    async fn join(mut self) {
+        let all = async { while self.running.join_next().await.is_some() {} };
+        if tokio::time::timeout(END, all).await.is_err() {
+            tracing::warn!("some connections did not end in time");
+        }
+    }
+
     /// Waits for the first part to end: on shutdown that is the engine, and the rest follows it.
     pub(crate) async fn supervise(mut self) -> Result<(), WatcherError> {
         let first = self.running.join_next().await;
@@ -300,10 +317,7 @@ impl Parts {
         }
         let (part, result) = how(ended);
         self.common.rest.cancel();
-        let all = async { while self.running.join_next().await.is_some() {} };
-        if tokio::time::timeout(END, all).await.is_err() {
-            tracing::warn!("some connections did not end in time");
-        }
+        self.join().await;
         tracing::info!("ended");
         result.map_err(|why| WatcherError::Ended { part, why })
     }

@@ -125,16 +125,14 @@ impl Sources {
 // === impl Reloader ===
 
 impl Reloader {
-    /// A reloader of what `config` and `catalogue` were read from.
-    ///
-    /// # Errors
-    /// When the configuration cannot be read any more.
+    /// A reloader of what `config`, with all its `keys`, and what the outlets have were read from.
+    #[must_use]
     pub(crate) fn new(
         sources: Sources,
-        (config, outlets): (&WatcherConfig, Outlets),
-        inputs: mpsc::Sender<Input>,
-        metrics: Arc<Metrics>,
-    ) -> Result<Self, WatcherError> {
+        (config, keys): (&WatcherConfig, Map<String, Value>),
+        outlets: Outlets,
+        (inputs, metrics): (mpsc::Sender<Input>, Arc<Metrics>),
+    ) -> Self {
         let sources = Sources {
             file: sources.file.map(absolute),
             services: absolute(sources.services),
@@ -144,19 +142,19 @@ impl Reloader {
         let catalogue = outlets.services.borrow().clone();
         let policy = outlets.policy.borrow().clone();
         let known = Loaded {
-            keys: config::load(sources.file.as_deref())?,
+            keys,
             live: config.reconfigure(&catalogue),
             catalogue,
             policy,
         };
-        Ok(Self {
+        Self {
             sources,
             known,
             outlets,
             inputs,
             metrics,
             nag: Nag::new("a usable configuration"),
-        })
+        }
     }
 
     /// Runs until cancelled.

@@ -7,9 +7,9 @@ use serde::Deserialize;
 
 use super::LeaseConfig;
 
-/// After a watcher has begun to lead, its workers find it within that time, seconds: what a worker pauses
-/// between its tries at most while it has not been away for long.
-const RECONNECT_SECONDS: u64 = 5;
+/// After a watcher has begun to lead, its workers find it within that time, seconds: a pause between two
+/// tries (3), and the address of a watcher that stands still (5).
+const RECONNECT_SECONDS: u64 = 8;
 
 /// The `election` section. Without it this watcher is the only one, and always leads.
 #[derive(Clone, Debug, Deserialize)]
@@ -49,13 +49,15 @@ impl ElectionConfig {
             );
         }
         let change = self.lease_seconds + self.retry_ms.div_ceil(1000) + RECONNECT_SECONDS;
+        // A leader that stands still is found by a heartbeat that it does not answer.
+        let silence = lease.seconds.div_ceil(4).max(2) + RECONNECT_SECONDS;
         let most = lease.seconds.saturating_sub(lease.heartbeat_seconds);
-        if change > most {
+        if change.max(silence) > most {
             return rule(format!(
-                "a change of the leader takes up to {change} s (`election.leaseSeconds`, `election.retryMs` and \
-                 {RECONNECT_SECONDS} s until workers are back); that must not be more than `lease.seconds` minus \
-                 `lease.heartbeatSeconds` ({most} s), or running jobs end with it: shorten the one or lengthen \
-                 the other"
+                "a change of the leader takes its workers up to {change} s (`election.leaseSeconds`, \
+                 `election.retryMs` and {RECONNECT_SECONDS} s), or {silence} s when it only stands still; \
+                 neither may be more than `lease.seconds` minus `lease.heartbeatSeconds` ({most} s), or running \
+                 jobs end with it: shorten the ones or lengthen the others"
             ));
         }
         Ok(())

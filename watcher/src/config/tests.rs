@@ -109,7 +109,7 @@ fn an_election_is_quicker_than_the_workers_lease() {
         ),
         (
             "{servicesDir: s, election: {leaseSeconds: 15}}",
-            "takes up to 21 s",
+            "up to 24 s",
         ),
     ] {
         let error = read(yaml).unwrap_err().to_string();

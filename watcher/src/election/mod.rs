@@ -11,6 +11,8 @@ mod seal;
 use std::{path::PathBuf, time::Duration};
 
 use isc_runtime::{admin::Part, clock, nag::Nag};
+use jiff::Timestamp;
+use k8s_openapi::api::coordination::v1::Lease;
 use kube::{
     Api, Client, Config,
     config::{KubeConfigOptions, Kubeconfig},
@@ -24,6 +26,9 @@ use seal::{Seal, Word};
 
 /// That part of the lease the leader does not use: clocks of two machines run at nearly the same rate.
 const MARGIN: u32 = 10;
+
+/// How long a candidate that is told to stop may take for it.
+const WITHDRAWAL: Duration = Duration::from_secs(1);
 
 /// Why there can be no election.
 #[derive(Debug, thiserror::Error)]
@@ -60,6 +65,14 @@ pub(crate) struct Election {
 pub(crate) struct Won {
     /// The leader before this one ended clean: everything that it granted is written.
     pub(crate) handed_over: bool,
+}
+
+/// What a candidate has seen.
+#[derive(Debug, Default)]
+struct Campaign {
+    rival: Rival,
+    /// The word that the Lease had when this process tried to win it.
+    handed_over: bool,
 }
 
 /// The leader's way out.
@@ -104,9 +117,11 @@ impl Election {
         lead: Lead,
         part: Part,
     ) -> Result<Self, ElectionError> {
-        let cluster = cluster(config.kubeconfig.as_ref()).await?;
+        let mut cluster = cluster(config.kubeconfig.as_ref()).await?;
         let namespace = config.namespace.clone();
         let namespace = namespace.unwrap_or_else(|| cluster.default_namespace.clone());
+        // Each try has its time, and a 409 must be the answer to the first one.
+        cluster.default_retry = false;
         let client = Client::try_from(cluster).map_err(ElectionError::Client)?;
         let lease = Duration::from_secs(config.lease_seconds);
         Ok(Self {
@@ -119,10 +134,10 @@ impl Election {
 
     /// Waits until this process leads.
     pub(crate) async fn win(&self) -> Won {
-        let mut rival = Rival::default();
+        let mut campaign = Campaign::default();
         let mut nag = Nag::new("the private cluster");
         loop {
-            match self.try_win(&mut rival).await {
+            match self.try_win(&mut campaign).await {
                 Ok(Some(won)) => {
                     nag.well();
                     self.part.ready();
@@ -132,7 +147,7 @@ impl Election {
                 }
                 Ok(None) => {
                     nag.well();
-                    let holder = rival.holder().unwrap_or("nobody yet");
+                    let holder = campaign.rival.holder().unwrap_or("nobody yet");
                     self.part.ready_but(&format!("standing by: {holder} leads"));
                 }
                 Err(error) => {
@@ -145,15 +160,20 @@ impl Election {
         }
     }
 
-    async fn try_win(&self, rival: &mut Rival) -> kube::Result<Option<Won>> {
+    async fn try_win(&self, campaign: &mut Campaign) -> kube::Result<Option<Won>> {
         let found = self.seal.read().await?;
-        if let Some(found) = &found {
-            rival.see(found, self.seal.lease, clock::now());
-        }
-        if !rival.is_over(clock::now()) {
+        let rival = &mut campaign.rival;
+        rival.see(found.as_ref(), self.seal.lease, clock::now());
+        // A win whose answer was lost: nobody else has this name, and it has not led yet.
+        let is_mine = self.is_mine(found.as_ref());
+        if !is_mine && !rival.is_over(clock::now()) {
             return Ok(None);
         }
-        let handed_over = found.as_ref().is_some_and(rival::is_handed_over);
+        if !is_mine {
+            let told = |lease: &Lease| rival::is_handed_over(lease, Timestamp::now());
+            campaign.handed_over = found.as_ref().is_some_and(told);
+        }
+        let handed_over = campaign.handed_over;
         let sent = clock::now();
         match self.seal.write(found, Word::Mine).await {
             Ok(()) => {
@@ -164,6 +184,12 @@ impl Election {
             Err(kube::Error::Api(status)) if status.code == 409 => Ok(None),
             Err(error) => Err(error),
         }
+    }
+
+    /// Gives back what this candidate may have won without hearing so.
+    pub(crate) async fn withdraw(&self) {
+        let release = self.try_release(false);
+        let _late = tokio::time::timeout(WITHDRAWAL, release).await;
     }
 
     /// Renews until the lead is lost, or until the leader leaves its seat.
@@ -177,15 +203,17 @@ impl Election {
             tokio::select! {
                 biased;
                 asked = &mut leave => {
-                    if let Ok(leaving) = asked {
-                        self.release(leaving.clean, left).await;
-                        // Fails when nobody waits for it any more.
-                        let _gone = leaving.done.send(());
-                    }
+                    let ended = |_closed| Lost::Time("its engine has ended".into());
+                    let leaving = asked.map_err(ended)?;
+                    self.release(leaving.clean, left).await;
+                    // Fails when nobody waits for it any more.
+                    let _gone = leaving.done.send(());
                     return Ok(());
                 }
                 () = tokio::time::sleep(self.retry.min(left)) => {}
             }
+            // It may have been a long sleep.
+            let left = self.lead.left().unwrap_or(self.seal.lease);
             match tokio::time::timeout(left, self.renew()).await {
                 Ok(Ok(())) => {
                     nag.well();
@@ -209,31 +237,46 @@ impl Election {
         if let Some(other) = holder.filter(|holder| *holder != self.seal.identity) {
             return Err(Trouble::Lost(Lost::Other(other.to_owned())));
         }
+        let still = || Trouble::Lost(Lost::Time("this process stood still".into()));
+        if self.lead.is_over() {
+            return Err(still());
+        }
         let sent = clock::now();
         self.seal.write(found, Word::Mine).await.map_err(not_now)?;
         if self.lead.extend(self.until(sent)) {
-            Ok(())
-        } else {
-            let why = "this process stood still".to_owned();
-            Err(Trouble::Lost(Lost::Time(why)))
+            return Ok(());
         }
+        // The others need not wait for what was written too late.
+        self.release(false, self.seal.lease / 3).await;
+        Err(still())
     }
 
     /// Gives the Lease back, so that the next one need not wait for its end.
     async fn release(&self, clean: bool, limit: Duration) {
-        let release = async {
-            let found = self.seal.read().await?;
-            if found.as_ref().and_then(rival::holder) == Some(self.seal.identity.as_str()) {
-                self.seal.write(found, Word::Free { clean }).await?;
-            }
-            Ok(())
-        };
-        let why = match tokio::time::timeout(limit, release).await {
+        let why = match tokio::time::timeout(limit, self.try_release(clean)).await {
             Ok(Ok(())) => return tracing::info!(clean, "the lead is given back"),
             Ok(Err(error)) => self.seal.explain(&error),
             Err(_elapsed) => "no answer".into(),
         };
         tracing::warn!("the next watcher waits for the end of this lead: {why}");
+    }
+
+    async fn try_release(&self, clean: bool) -> kube::Result<()> {
+        loop {
+            let found = self.seal.read().await?;
+            if !self.is_mine(found.as_ref()) {
+                return Ok(());
+            }
+            match self.seal.write(found, Word::Free { clean }).await {
+                // A renewal that was given up on has landed after all.
+                Err(kube::Error::Api(status)) if status.code == 409 => {}
+                written => return written,
+            }
+        }
+    }
+
+    fn is_mine(&self, found: Option<&Lease>) -> bool {
+        found.and_then(rival::holder) == Some(self.seal.identity.as_str())
     }
 
     /// A lead counts from when its renewal was sent, so it ends here before it ends for anybody else.
@@ -259,6 +302,17 @@ impl Seat {
         if self.leave.send(Leaving { clean, done }).is_ok() {
             let _late = tokio::time::timeout(limit, gone).await;
         }
+    }
+}
+
+/// Checks what can be checked without a connection.
+///
+/// # Errors
+/// See [`ElectionError`].
+pub(crate) async fn check(config: &ElectionConfig) -> Result<(), ElectionError> {
+    match &config.kubeconfig {
+        Some(path) => cluster(Some(path)).await.map(drop),
+        None => Ok(()),
     }
 }
 

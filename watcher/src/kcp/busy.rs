@@ -7,34 +7,41 @@ use std::time::Duration;
 use http::{Request, Response, StatusCode, header::RETRY_AFTER};
 use kube::{Client, Config, client::Body};
 
+use crate::election::Lead;
+
 /// Pauses before it is asked again, where it says nothing of that.
 const PAUSES: [Duration; 2] = [Duration::from_millis(250), Duration::from_secs(1)];
 /// It is not left alone for longer, whatever it says.
 const PAUSE_MAX: Duration = Duration::from_secs(20);
 
 /// A client that asks a busy server again. What it returns of one that stays busy is the last answer, after
-/// the pause that this one asked for: so whoever tries again at once keeps to it, too.
+/// the pause that this one asked for: so whoever tries again at once keeps to it, too. After a pause nothing
+/// is sent for a watcher that leads no more.
 ///
 /// # Errors
 /// When the credentials cannot be used.
-pub(super) fn client(mut config: Config) -> Result<Client, kube::Error> {
+pub(super) fn client(mut config: Config, lead: Lead) -> Result<Client, kube::Error> {
     config.default_retry = false;
     let namespace = config.default_namespace.clone();
-    Ok(patient(Client::try_from(config)?, namespace))
+    Ok(patient(Client::try_from(config)?, namespace, lead))
 }
 
-fn patient(client: Client, namespace: String) -> Client {
+fn patient(client: Client, namespace: String, lead: Lead) -> Client {
     let service = tower::service_fn(move |request| {
-        let client = client.clone();
+        let (client, lead) = (client.clone(), lead.clone());
         async move {
-            let answer = ask(&client, request).await;
+            let answer = ask(&client, request, &lead).await;
             answer.map_err(tower::BoxError::from)
         }
     });
     Client::new(service, namespace)
 }
 
-async fn ask(client: &Client, request: Request<Body>) -> Result<Response<Body>, kube::Error> {
+async fn ask(
+    client: &Client,
+    request: Request<Body>,
+    lead: &Lead,
+) -> Result<Response<Body>, kube::Error> {
     let (parts, body) = request.into_parts();
     for pause in PAUSES {
         let Some(copy) = body.try_clone() else { break };
@@ -44,6 +51,9 @@ async fn ask(client: &Client, request: Request<Body>) -> Result<Response<Body>, 
             return Ok(answer);
         }
         tokio::time::sleep(said(&answer).unwrap_or(pause)).await;
+        if lead.is_over() {
+            return Ok(answer);
+        }
     }
     let answer = client.send(Request::from_parts(parts, body)).await?;
     if is_busy(&answer)
@@ -93,7 +103,9 @@ mod tests {
             async move { answer.body(Body::empty()) }
         });
         let client = Client::new(service, "default");
-        (patient(client, "default".into()), asked)
+        let lead = Lead::default();
+        lead.win_for_ever();
+        (patient(client, "default".into(), lead), asked)
     }
 
     /// The code that comes in the end, after how many seconds, and how often the server was asked.

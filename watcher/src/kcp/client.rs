@@ -157,7 +157,7 @@ impl Clients {
     /// # Errors
     /// When the credentials cannot be used.
     pub(crate) fn provider(&self) -> Result<Client, kube::Error> {
-        busy::client(self.base.clone())
+        busy::client(self.base.clone(), self.lead.clone())
     }
 
     /// Whether this watcher leads.
@@ -216,7 +216,7 @@ impl Clients {
         config.cluster_url = url
             .parse()
             .map_err(|error: http::uri::InvalidUri| kube::Error::HttpError(error.into()))?;
-        let client = busy::client(config)?;
+        let client = busy::client(config, self.lead.clone())?;
         let mut endpoints = self
             .endpoints
             .write()

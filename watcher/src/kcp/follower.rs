@@ -45,8 +45,8 @@ pub(crate) enum FollowError {
 
 /// What tells how the watcher before this one ended.
 pub(crate) enum Before {
-    /// The election did.
-    Elected(Won),
+    /// The election did. A mark of a watcher without one is older, and is cleared.
+    Elected(Won, Mark),
     /// Its mark does, if it left one.
     Mark(Mark),
 }
@@ -113,8 +113,14 @@ impl Follower {
         }
         self.clients.reaches(mode);
         match before {
-            Before::Elected(won) if won.handed_over => self.handed_over().await,
-            Before::Elected(_) => {}
+            Before::Elected(won, mark) => {
+                if let Some(home) = self.clients.home()? {
+                    self.tasks.spawn(mark.forget(home));
+                }
+                if won.handed_over {
+                    self.handed_over().await;
+                }
+            }
             // Nothing can be granted before the first list; so the mark is gone before the first grant.
             Before::Mark(mark) => {
                 if let Some(home) = self.clients.home()? {

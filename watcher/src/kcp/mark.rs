@@ -179,7 +179,7 @@ fn left_at(lease: &Lease) -> Option<Timestamp> {
 }
 
 /// Clocks of two machines may differ a little.
-fn is_valid(left: Timestamp, now: Timestamp) -> bool {
+pub(crate) fn is_valid(left: Timestamp, now: Timestamp) -> bool {
     now.duration_since(left).unsigned_abs() < VALID
 }
 

@@ -13,7 +13,7 @@ mod explain;
 mod follow;
 mod follower;
 mod lists;
-mod mark;
+pub(crate) mod mark;
 mod mode;
 mod news;
 mod object;

@@ -53,7 +53,8 @@ impl Bench {
             services: sender,
             policy,
         };
-        let reloader = Reloader::new(sources, (&config, outlets), inputs, metrics).unwrap();
+        let keys = load(sources.file.as_deref()).unwrap();
+        let reloader = Reloader::new(sources, (&config, keys), outlets, (inputs, metrics));
         let mut tasks = JoinSet::new();
         tasks.spawn(reloader.run(CancellationToken::new()));
         let bench = Self {

@@ -23,6 +23,8 @@ pub(crate) use watcher::{Watcher, WatcherError};
 
 /// How long the watcher may take to answer a greeting: one that stands still accepts connections.
 const GREETING_TIMEOUT: Duration = Duration::from_secs(5);
+/// Pauses between two rounds, the first and the longest: another leader must be found while the lease lasts.
+const PAUSES: (Duration, Duration) = (Duration::from_millis(200), Duration::from_secs(3));
 /// A stream that lived this long starts the back-off over.
 const STABLE: Duration = Duration::from_secs(10);
 
@@ -74,7 +76,7 @@ pub(crate) enum StreamError {
 impl Session {
     /// Runs until `shutdown`.
     pub(crate) async fn run(mut self, shutdown: CancellationToken) {
-        let mut backoff = Backoff::network();
+        let mut backoff = Backoff::new(PAUSES.0, PAUSES.1);
         let mut nag = Nag::new("the watcher");
         while !shutdown.is_cancelled() {
             let since = Instant::now();
