@@ -144,6 +144,7 @@ fn a_leader_that_ends_hands_over_and_work_goes_on_at_once() -> Result<()> {
         let candidates = Candidates::new(scene).await?;
         let mut first = candidates.start(scene, 0)?;
         first.ready().await?;
+        leading(&first).await?;
         let second = candidates.start(scene, 1)?;
         stands_by(&second).await?;
         let _worker = candidates.worker(scene, "worker-1", 4).await?;
@@ -174,6 +175,7 @@ fn a_frozen_leader_that_wakes_up_changes_nothing_and_ends() -> Result<()> {
         let candidates = Candidates::new(scene).await?;
         let mut first = candidates.start(scene, 0)?;
         first.ready().await?;
+        leading(&first).await?;
         let second = candidates.start(scene, 1)?;
         stands_by(&second).await?;
         let _worker = candidates.worker(scene, "worker-1", JOBS).await?;
@@ -214,6 +216,7 @@ fn a_leader_that_cannot_renew_ends_within_its_lease() -> Result<()> {
         let candidates = Candidates::at(scene, &server)?;
         let mut watcher = candidates.start(scene, 0)?;
         watcher.ready().await?;
+        leading(&watcher).await?;
         proxy.swallow();
         let cut = clock::now();
         let ended = watcher.process.ended(wait::USUAL).await?;
