@@ -10,7 +10,7 @@ use nix::sys::signal::Signal;
 use serde_json::Value;
 
 use crate::{
-    Process, Scene, Worker,
+    Process, Scene, Watcher, Worker,
     chaos::{
         ledger::{self, Event, Line},
         setting,
@@ -130,4 +130,29 @@ pub async fn ends(scene: &Scene, count: usize) -> Result<Vec<Value>> {
 pub async fn kill(process: &mut Process) -> Result<()> {
     process.signal(Signal::SIGKILL)?;
     process.ended(wait::USUAL).await.map(|_status| ())
+}
+
+/// How many requests that watcher says are running.
+///
+/// # Errors
+/// When it does not answer.
+pub async fn running(watcher: &Watcher) -> Result<f64> {
+    let metrics = watcher.metrics().await?;
+    Ok(metrics.sum("isc_requests", &[("phase", "Running")]))
+}
+
+/// The longest time without a start, when each of so many jobs has started.
+///
+/// # Errors
+/// When some did not start, or ran twice.
+pub fn longest_pause(scene: &Scene, jobs: usize) -> Result<Duration> {
+    let mut times: Vec<_> = starts(scene)?.iter().map(|line| line.at).collect();
+    ensure!(
+        times.len() == jobs,
+        "some ran twice: {} starts",
+        times.len()
+    );
+    times.sort_unstable();
+    let gaps = times.windows(2).map(|pair| pair[1] - pair[0]);
+    Ok(Duration::from_nanos(gaps.max().unwrap_or_default()))
 }

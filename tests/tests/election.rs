@@ -10,7 +10,7 @@ use isc_tests::{
     net,
     provider::write_kubeconfig,
     scene, wait,
-    work::{self, ends, kill, make, open_gate, prepare, started, starts},
+    work::{self, ends, kill, longest_pause, make, open_gate, prepare, running, started, starts},
 };
 use nix::sys::signal::Signal;
 use serde_json::json;
@@ -118,8 +118,7 @@ fn a_standby_follows_a_killed_leader_within_its_lease_and_the_jobs_go_on() -> Re
         let took = leading(&second).await?.saturating_sub(killed);
         ensure!(took <= CHANGE, "the change took {took:?}");
         wait::until("all are attached again", wait::USUAL, async || {
-            let metrics = second.metrics().await?;
-            let found = metrics.sum("isc_requests", &[("phase", "Running")]);
+            let found = running(&second).await?;
             ensure!(found > 39.5, "{found} are");
             Ok(())
         })
@@ -157,11 +156,7 @@ fn a_leader_that_ends_hands_over_and_work_goes_on_at_once() -> Result<()> {
         for status in ends(scene, JOBS).await? {
             assert_eq!(status["phase"], "Succeeded", "{status}");
         }
-        let mut times: Vec<_> = starts(scene)?.iter().map(|line| line.at).collect();
-        assert_eq!(times.len(), JOBS, "some ran twice");
-        times.sort_unstable();
-        let gaps = times.windows(2).map(|pair| pair[1] - pair[0]);
-        let longest = Duration::from_nanos(gaps.max().unwrap_or_default());
+        let longest = longest_pause(scene, JOBS)?;
         assert!(longest <= PAUSE, "nothing started for {longest:?}");
         Ok(())
     })

@@ -4,21 +4,17 @@ use std::time::Duration;
 
 use anyhow::{Result, ensure};
 use isc_tests::{
-    Watcher,
     chaos::clock,
     scene, wait,
-    work::{LONG, ends, kill, make, open_gate, prepare, started, starts, worker},
+    work::{
+        LONG, ends, kill, longest_pause, make, open_gate, prepare, running, started, starts, worker,
+    },
 };
 use kube::api::DeleteParams;
 use serde_json::json;
 
 /// The lease of a watcher of these tests.
 const LEASE: Duration = Duration::from_secs(5);
-
-async fn running(watcher: &Watcher) -> Result<f64> {
-    let metrics = watcher.metrics().await?;
-    Ok(metrics.sum("isc_requests", &[("phase", "Running")]))
-}
 
 #[test]
 fn two_hundred_running_jobs_outlive_a_killed_watcher_and_none_runs_twice() -> Result<()> {
@@ -116,11 +112,7 @@ fn a_clean_restart_of_the_watcher_does_not_pause_the_work() -> Result<()> {
         for status in ends(scene, JOBS).await? {
             assert_eq!(status["phase"], "Succeeded", "{status}");
         }
-        let mut times: Vec<_> = starts(scene)?.iter().map(|line| line.at).collect();
-        assert_eq!(times.len(), JOBS, "some ran twice");
-        times.sort_unstable();
-        let gaps = times.windows(2).map(|pair| pair[1] - pair[0]);
-        let longest = Duration::from_nanos(gaps.max().unwrap_or_default());
+        let longest = longest_pause(scene, JOBS)?;
         assert!(longest <= PAUSE, "nothing started for {longest:?}");
         Ok(())
     })
