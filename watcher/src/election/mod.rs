@@ -92,7 +92,7 @@ pub(crate) enum Lost {
     #[error("{0} leads now; this watcher ends, and starts anew from a list of all requests")]
     Other(String),
     #[error(
-        "the leader's Lease could not be renewed in time ({0}); this watcher ends, and starts anew from a \
+        "the leader's Lease was not renewed in time ({0}); this watcher ends, and starts anew from a \
          list of all requests"
     )]
     Time(String),
