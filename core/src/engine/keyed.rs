@@ -96,6 +96,11 @@ impl Keyed {
     pub(super) fn is_lingering(&self, uid: &Uid) -> bool {
         self.lingering.contains_key(uid)
     }
+
+    #[cfg(test)]
+    pub(super) fn lingering(&self) -> impl Iterator<Item = &Uid> {
+        self.lingering.keys()
+    }
 }
 
 // === impl Engine ===
@@ -116,6 +121,10 @@ impl Engine {
         let decided = life.worker.is_some() || life.stop.is_some();
         if known {
             self.is_back(uid);
+            if decided && !inherited {
+                // No worker told of the run that its status names, so that counts as lost.
+                self.apply(uid, LifeEvent::TakeoverEnded, now);
+            }
         } else if inherited {
             let (key, member) = (asked.key, asked.member);
             self.keyed.keys.list(key, member, asked.behind);
@@ -244,9 +253,6 @@ impl Engine {
             return true;
         };
         self.stands_behind(uid, &earlier, attached, now);
-        if self.live(&earlier).is_none() {
-            self.reads.want(&earlier, now);
-        }
         false
     }
 

@@ -8,6 +8,7 @@ use crate::{
     ids::{Now, Source, Uid},
     life::LifeEvent,
     status,
+    writes::Urgency,
 };
 
 /// A ticket that nobody claimed for so long is published again when a session has a free slot for it.
@@ -91,33 +92,40 @@ impl Engine {
         }
     }
 
+    /// One after the other: where the API shows already what was to be written, the slot is free again,
+    /// and nothing but this asks for it.
     fn start_writes(&mut self, now: Now) {
-        let sources = &self.sources;
-        let stopped = |source: &Source| sources.get(source).is_some_and(|lists| lists.suspect);
-        let started: Vec<_> = std::iter::from_fn(|| self.writes.start(now.mono, stopped)).collect();
-        for (uid, urgency) in started {
-            self.mirror(&uid);
-            let waiting_for = self.live(&uid).and_then(|r| self.waiting_for(r));
-            let request = self.live_mut(&uid).expect("what is dirty is live");
-            request.writing = request.revision;
-            let status = request.wanted_status(waiting_for);
-            if request.shown.as_ref() == Some(&status) {
-                self.landed(&uid, now);
-                continue;
-            }
-            request.sent = (!status::has_ended(&status)).then(|| status.clone());
-            let news = request.is_news(&status);
-            let write = Write {
-                address: request.address.clone(),
-                resource_version: request.resource_version.clone(),
-                status,
-                service: request.service.clone(),
-                idempotency_key: request.idempotency_key.clone(),
-                uid,
-                urgency,
-                news,
+        loop {
+            let sources = &self.sources;
+            let stopped = |source: &Source| sources.get(source).is_some_and(|lists| lists.suspect);
+            let Some((uid, urgency)) = self.writes.start(now.mono, stopped) else {
+                return;
             };
-            self.effects.push(Effect::Write(Box::new(write)));
+            self.start_write(uid, urgency, now);
         }
+    }
+
+    fn start_write(&mut self, uid: Uid, urgency: Urgency, now: Now) {
+        self.mirror(&uid);
+        let waiting_for = self.live(&uid).and_then(|r| self.waiting_for(r));
+        let request = self.live_mut(&uid).expect("what is dirty is live");
+        request.writing = request.revision;
+        let status = request.wanted_status(waiting_for);
+        if request.shown.as_ref() == Some(&status) {
+            return self.landed(&uid, now);
+        }
+        request.sent = (!status::has_ended(&status)).then(|| status.clone());
+        let news = request.is_news(&status);
+        let write = Write {
+            address: request.address.clone(),
+            resource_version: request.resource_version.clone(),
+            status,
+            service: request.service.clone(),
+            idempotency_key: request.idempotency_key.clone(),
+            uid,
+            urgency,
+            news,
+        };
+        self.effects.push(Effect::Write(Box::new(write)));
     }
 }

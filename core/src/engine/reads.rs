@@ -99,7 +99,10 @@ impl Engine {
             };
             match address {
                 Some(address) => self.effects.push(Effect::ReadStatus { uid, address }),
-                None => self.reads.forget(&uid),
+                None => {
+                    self.reads.under_way.remove(&uid);
+                    self.reads.forget(&uid);
+                }
             }
         }
     }

@@ -219,12 +219,20 @@ impl Group {
         if let Some(middle) = self.next.replace(turn.clone()) {
             self.drop_replaced(&middle, verdicts);
         }
-        if self.seats.get(&primary).is_some_and(|seat| !seat.gone) {
+        if !self.is_gone(&primary) {
             verdicts.push(Verdict::Replaced(primary.1));
         }
     }
 
+    fn is_gone(&self, turn: &Turn) -> bool {
+        self.seats.get(turn).is_some_and(|seat| seat.gone)
+    }
+
+    /// What is gone keeps its place until its run has stopped.
     fn drop_replaced(&mut self, turn: &Turn, verdicts: &mut Vec<Verdict>) {
+        if self.is_gone(turn) {
+            return;
+        }
         self.seats.remove(turn);
         verdicts.push(Verdict::Replaced(turn.1.clone()));
     }
@@ -240,7 +248,10 @@ impl Group {
             self.seats.remove(turn);
         }
         if was_primary && how != Ending::Dropped {
-            for other in self.turns(|place| *place == Place::Attached) {
+            let mut attached = self.turns(|place| *place == Place::Attached);
+            // A run of what is gone may go on: it is placed anew, below.
+            attached.retain(|other| !self.is_gone(other));
+            for other in attached {
                 let (uid, of) = (other.1.clone(), turn.1.clone());
                 if how == Ending::Succeeded {
                     self.set(&other, Place::Shares(of.clone()));

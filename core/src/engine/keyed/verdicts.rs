@@ -1,6 +1,8 @@
 //! Carries out what is decided on the requests with a key.
 
-use super::{super::request::Mirror, End, Engine, LifeEvent, Now, Reason, State, Uid, Verdict};
+use super::{
+    super::request::Mirror, End, Engine, Entry, LifeEvent, Now, Reason, State, Uid, Verdict,
+};
 use crate::life::Stop;
 
 impl Engine {
@@ -48,7 +50,8 @@ impl Engine {
         }
     }
 
-    /// It waits for an earlier one, unless it is under way: then it does once it is not any more.
+    /// It waits for an earlier one, unless it is under way: then it does once it is not any more. How an
+    /// earlier one ended that is not at hand is read.
     pub(in crate::engine) fn stands_behind(
         &mut self,
         uid: &Uid,
@@ -65,8 +68,13 @@ impl Engine {
         let Some(request) = self.live_mut(uid) else {
             return;
         };
-        if matches!(&request.life.state, State::Behind { earlier: found, .. } if found == earlier) {
-            request.mirror = name.map(|name| Mirror { name, run: None });
+        if !matches!(&request.life.state, State::Behind { earlier: found, .. } if found == earlier)
+        {
+            return;
+        }
+        request.mirror = name.map(|name| Mirror { name, run: None });
+        if matches!(self.entries.get(earlier), Some(Entry::Finished(_))) {
+            self.reads.want(earlier, now);
         }
     }
 
@@ -85,7 +93,11 @@ impl Engine {
         self.apply(uid, LifeEvent::Shared(end), now);
     }
 
+    /// Unless it has ended meanwhile: an end stands.
     fn reject_for(&mut self, uid: &Uid, reason: Reason, now: Now) {
+        if self.live(uid).is_none_or(|request| request.end().is_some()) {
+            return;
+        }
         let message = if reason == Reason::KeyReused {
             "an earlier request with the same idempotencyKey has other params: use another key"
         } else {

@@ -244,6 +244,32 @@ fn a_replacing_one_after_a_success_runs_and_becomes_the_one_to_attach_to() {
 }
 
 #[test]
+fn a_deleted_one_that_runs_although_it_waited_keeps_the_key_until_it_has_stopped() {
+    for how in [Ending::Failed, Ending::Dropped] {
+        let mut keys = one_runs();
+        keys.join(key(), attach("b", 2));
+        keys.gone(&Uid::new("b"));
+        assert_eq!(ended(&mut keys, "a", how), vec![runs("b")]);
+        let verdicts = keys.join(key(), attach("c", 3));
+        assert_eq!(verdicts, vec![waits("c", "b", false)]);
+        assert_eq!(ended(&mut keys, "b", Ending::Dropped), vec![runs("c")]);
+    }
+}
+
+#[test]
+fn a_deleted_one_that_was_to_be_next_is_not_dropped_for_a_newer_one_while_it_runs() {
+    let mut keys = one_runs();
+    keys.join(key(), member("b", 2, OnConflict::Replace));
+    keys.gone(&Uid::new("b"));
+    let verdicts = keys.join(key(), member("c", 3, OnConflict::Replace));
+    assert!(
+        !verdicts.contains(&Verdict::Replaced(Uid::new("b"))),
+        "{verdicts:?}"
+    );
+    assert!(keys.contains(&Uid::new("b")));
+}
+
+#[test]
 fn a_deleted_run_is_waited_for_whatever_the_new_one_asks() {
     for on_conflict in [OnConflict::Attach, OnConflict::Replace, OnConflict::Reject] {
         let mut keys = one_runs();

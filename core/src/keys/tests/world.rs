@@ -79,7 +79,8 @@ impl World {
 
     /// A run ends.
     pub(super) fn end(&mut self, nth: usize, well: bool) {
-        let Some(uid) = self.pick(nth, |object| object.phase == Phase::Running) else {
+        let runs = |object: &Object| object.phase == Phase::Running || object.gone;
+        let Some(uid) = self.pick(nth, runs) else {
             return;
         };
         let object = self.object(&uid);
@@ -110,6 +111,15 @@ impl World {
         } else {
             self.ends(&uid, Ending::Dropped);
             self.objects.remove(&uid);
+        }
+    }
+
+    /// One that waits is deleted, and some worker runs it all the same.
+    pub(super) fn forget(&mut self, nth: usize) {
+        let waits = |object: &Object| object.phase == Phase::Behind && !object.gone;
+        if let Some(uid) = self.pick(nth, waits) {
+            self.object(&uid).gone = true;
+            self.keys.gone(&uid);
         }
     }
 

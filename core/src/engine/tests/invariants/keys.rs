@@ -9,6 +9,12 @@ pub(super) fn keys_agree(engine: &Engine) {
         let there = engine.entries.contains_key(uid);
         assert!(there || engine.keyed.is_lingering(uid), "{uid} is kept");
     }
+    for uid in engine.keyed.lingering() {
+        assert!(
+            keys.contains(uid),
+            "{uid} runs, and its key may be given away"
+        );
+    }
     for (uid, entry) in &engine.entries {
         let Entry::Live(request) = entry else {
             continue;

@@ -65,6 +65,17 @@ fn a_read_that_did_not_work_is_tried_again_later_each_time() {
 }
 
 #[test]
+fn what_is_gone_takes_no_place_among_the_reads() {
+    let mut story = one_succeeded();
+    for nth in 0..20 {
+        let gone = Uid::new(&format!("gone-{nth}"));
+        story.engine.reads.want(&gone, at(story.now));
+    }
+    assert_eq!(reads(&story.wait(1)), Vec::<String>::new());
+    assert_eq!(reads(&story.attaches("b")), vec!["a"]);
+}
+
+#[test]
 fn few_are_read_at_once() {
     let mut story = Story::settled();
     let uids: Vec<String> = (0..20).map(|n| format!("a{n:02}")).collect();
