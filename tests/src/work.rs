@@ -154,5 +154,7 @@ pub fn longest_pause(scene: &Scene, jobs: usize) -> Result<Duration> {
     );
     times.sort_unstable();
     let gaps = times.windows(2).map(|pair| pair[1] - pair[0]);
-    Ok(Duration::from_nanos(gaps.max().unwrap_or_default()))
+    let longest = Duration::from_nanos(gaps.max().unwrap_or_default());
+    println!("nothing started for {longest:?} at the longest");
+    Ok(longest)
 }

@@ -1,4 +1,4 @@
-//! What happens to running and waiting work when a watcher or a worker goes away.
+//! What happens to running and waiting work when a watcher or a worker goes away without a word.
 
 use std::time::Duration;
 
@@ -6,11 +6,8 @@ use anyhow::{Result, ensure};
 use isc_tests::{
     chaos::clock,
     scene, wait,
-    work::{
-        LONG, ends, kill, longest_pause, make, open_gate, prepare, running, started, starts, worker,
-    },
+    work::{LONG, ends, kill, make, open_gate, prepare, running, started, starts, worker},
 };
-use kube::api::DeleteParams;
 use serde_json::json;
 
 /// The lease of a watcher of these tests.
@@ -83,37 +80,6 @@ fn the_requests_of_a_killed_worker_run_elsewhere_soon_after_its_lease() -> Resul
                 "{status}"
             );
         }
-        Ok(())
-    })
-}
-
-#[test]
-fn a_clean_restart_of_the_watcher_does_not_pause_the_work() -> Result<()> {
-    const JOBS: usize = 400;
-    /// The longest time without a start.
-    const PAUSE: Duration = Duration::from_secs(2);
-    scene::run(async |scene| {
-        prepare(scene)?;
-        // Its word counts only after its own take-over period.
-        scene.team.ask("early", "echo", json!({})).await?;
-        let mut watcher = scene.eager_watcher().await?;
-        let _workers = [
-            worker(scene, "worker-1", 2).await?,
-            worker(scene, "worker-2", 2).await?,
-        ];
-        scene.team.wait_end("early").await?;
-        let requests = scene.team.requests("default");
-        requests.delete("early", &DeleteParams::default()).await?;
-        make(scene, JOBS, &json!({"millis": 150})).await?;
-        started(scene, JOBS / 8).await?;
-        let status = watcher.process.terminate(wait::USUAL).await?;
-        assert!(status.success(), "{status}");
-        let _next = scene.eager_watcher().await?;
-        for status in ends(scene, JOBS).await? {
-            assert_eq!(status["phase"], "Succeeded", "{status}");
-        }
-        let longest = longest_pause(scene, JOBS)?;
-        assert!(longest <= PAUSE, "nothing started for {longest:?}");
         Ok(())
     })
 }

@@ -168,6 +168,7 @@ impl Parts {
         let (agent, from_session) = mpsc::channel(INPUT_MAX);
         let (may_greet, greeting) = watch::channel(true);
         let session = Session {
+            welcomed: None,
             watcher,
             agent,
             may_greet: greeting,

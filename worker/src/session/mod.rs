@@ -9,7 +9,8 @@ mod watcher;
 use std::time::Duration;
 
 use isc_proto::{MESSAGE_MAX_BYTES, v1};
-use isc_runtime::{admin::Part, backoff::Backoff, nag::Nag};
+use isc_runtime::{admin::Part, nag::Nag};
+use rand::RngExt as _;
 use tokio::{
     sync::{mpsc, watch},
     time::{Instant, timeout},
@@ -23,10 +24,10 @@ pub(crate) use watcher::{Watcher, WatcherError};
 
 /// How long the watcher may take to answer a greeting: one that stands still accepts connections.
 const GREETING_TIMEOUT: Duration = Duration::from_secs(5);
-/// Pauses between two rounds, the first and the longest: another leader must be found while the lease lasts.
+/// Bounds of the pause between two rounds. The longest: another leader must be found while the lease lasts.
 const PAUSES: (Duration, Duration) = (Duration::from_millis(200), Duration::from_secs(3));
-/// A stream that lived this long starts the back-off over.
-const STABLE: Duration = Duration::from_secs(10);
+/// A stream that lived this long ends an outage.
+const STABLE: Duration = Duration::from_secs(1);
 
 /// What the session tells the agent, in order.
 #[derive(Debug)]
@@ -50,6 +51,8 @@ pub(crate) struct Session {
     /// Whether the agent may greet.
     pub(crate) may_greet: watch::Receiver<bool>,
     pub(crate) part: Part,
+    /// When the last stream was.
+    pub(crate) welcomed: Option<Instant>,
 }
 
 /// Why a stream ended or never was.
@@ -76,18 +79,21 @@ pub(crate) enum StreamError {
 impl Session {
     /// Runs until `shutdown`.
     pub(crate) async fn run(mut self, shutdown: CancellationToken) {
-        let mut backoff = Backoff::new(PAUSES.0, PAUSES.1);
+        let mut outage = Instant::now();
         let mut nag = Nag::new("the watcher");
         while !shutdown.is_cancelled() {
-            let since = Instant::now();
             let round = shutdown.run_until_cancelled(self.round(&mut nag)).await;
             let Some(trouble) = round else { break };
             self.part.not_ready(&trouble.to_string());
             nag.trouble(&trouble.to_string());
-            if since.elapsed() >= STABLE {
-                backoff.reset();
+            let lived = self
+                .welcomed
+                .take()
+                .is_some_and(|at| at.elapsed() >= STABLE);
+            if lived {
+                outage = Instant::now();
             }
-            let pause = tokio::time::sleep(backoff.delay());
+            let pause = tokio::time::sleep(pause(outage.elapsed()));
             shutdown.run_until_cancelled(pause).await;
         }
     }
@@ -140,6 +146,7 @@ impl Session {
         let ended = match stream.run_until_cancelled(opened).await {
             Some(Ok(Ok((answers, Some(first))))) => {
                 nag.well();
+                self.welcomed = Some(Instant::now());
                 Ok(self
                     .follow(&address.to_string(), answers, first, &stream)
                     .await)
@@ -185,6 +192,14 @@ impl Session {
     }
 }
 
+/// A quarter of the outage so far at the most, so that a short one is hardly longer for it and a long one
+/// costs few tries; any part of that, so that not all workers come at once.
+fn pause(outage: Duration) -> Duration {
+    let most = (outage / 4).clamp(PAUSES.0, PAUSES.1);
+    // Never below a tenth, so that small draws cannot become a busy loop.
+    most.mul_f64(rand::rng().random_range(0.1..=1.0))
+}
+
 // === impl StreamError ===
 
 impl StreamError {
@@ -215,3 +230,22 @@ fn client(channel: tonic::transport::Channel) -> Client {
 }
 
 type Client = v1::workers_client::WorkersClient<tonic::transport::Channel>;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_pause_is_a_quarter_of_the_outage_at_most_within_its_bounds() {
+        for (outage, most) in [(0, 200), (1_000, 250), (4_000, 1_000), (3_600_000, 3_000)] {
+            let most = Duration::from_millis(most);
+            for _ in 0..100 {
+                let pause = pause(Duration::from_millis(outage));
+                assert!(
+                    pause <= most && pause >= most / 10,
+                    "{outage} ms: {pause:?}"
+                );
+            }
+        }
+    }
+}

@@ -87,6 +87,7 @@ impl Bench {
         let (may_greet, greeting) = watch::channel(true);
         let part = Readiness::default().part("watcher");
         let real = Session {
+            welcomed: None,
             watcher: Watcher::parse(&format!("http://{address}")).unwrap(),
             agent: sender,
             may_greet: greeting,

@@ -154,6 +154,7 @@ async fn a_standby_is_passed_over() {
     let (sender, mut heard) = mpsc::channel(64);
     let (_may, may_greet) = watch::channel(true);
     let mut session = Session {
+        welcomed: None,
         watcher: Watcher::parse(&format!("http://{standby}, http://{leader}")).unwrap(),
         agent: sender,
         may_greet,
