@@ -97,12 +97,11 @@ impl Engine {
                 Some(Entry::Finished(finished)) => finished.address(),
                 None => None,
             };
-            match address {
-                Some(address) => self.effects.push(Effect::ReadStatus { uid, address }),
-                None => {
-                    self.reads.under_way.remove(&uid);
-                    self.reads.forget(&uid);
-                }
+            if let Some(address) = address {
+                self.effects.push(Effect::ReadStatus { uid, address });
+            } else {
+                self.reads.under_way.remove(&uid);
+                self.reads.forget(&uid);
             }
         }
     }

@@ -4,6 +4,7 @@
 mod bench;
 mod chaos;
 mod demo;
+mod failures;
 mod guide;
 mod stack;
 mod steps;

@@ -2,7 +2,8 @@
 
 use std::{
     os::unix::process::CommandExt as _,
-    process::{Command, ExitCode, ExitStatus},
+    process::{Command, ExitCode, ExitStatus, Stdio},
+    time::Duration,
 };
 
 use anyhow::{Context as _, Result};
@@ -11,11 +12,18 @@ use nix::{
     sys::signal::{Signal, killpg},
     unistd::Pid,
 };
+use tokio::{
+    io::{AsyncBufReadExt as _, BufReader},
+    process::ChildStdout,
+    time::timeout,
+};
 
-use crate::{stack::Servers, steps::Steps};
+use crate::{failures::Failures, stack::Servers, steps::Steps};
 
 /// As many tests as may be in flight; most of them wait most of the time.
 const TEST_THREADS: &str = "4";
+/// How long the end of what a command prints is waited for.
+const LAST_WORDS: Duration = Duration::from_secs(5);
 
 pub(crate) async fn run(command: &[String]) -> Result<ExitCode> {
     let folder = tempfile::Builder::new().prefix("isc-dev-").tempdir()?;
@@ -63,7 +71,7 @@ async fn run_command(command: &[String], vars: Vec<(&'static str, String)>) -> R
             .into_iter()
             .filter(|(name, _)| std::env::var_os(name).is_none()),
     );
-    child.process_group(0);
+    child.process_group(0).stdout(Stdio::piped());
     let mut child = tokio::process::Command::from(child)
         .spawn()
         .with_context(|| format!("cannot start {program}"))?;
@@ -72,5 +80,26 @@ async fn run_command(command: &[String], vars: Vec<(&'static str, String)>) -> R
         .and_then(|pid| i32::try_from(pid).ok())
         .context("it has no id")?;
     let _group = Group(Pid::from_raw(pid));
-    Ok(child.wait().await?)
+    let said = child.stdout.take().context("it has no output")?;
+    let said = tokio::spawn(pass_on(BufReader::new(said)));
+    let status = child.wait().await?;
+    // What outlives the command may hold its output open.
+    if let Ok(failures) = timeout(LAST_WORDS, said).await
+        && !status.success()
+    {
+        print!("{}", failures??.told_again());
+    }
+    Ok(status)
+}
+
+/// Prints what the command prints; the first failure of a long run would be far up.
+async fn pass_on(mut said: BufReader<ChildStdout>) -> Result<Failures> {
+    let (mut failures, mut line) = (Failures::default(), Vec::new());
+    while said.read_until(b'\n', &mut line).await? > 0 {
+        let text = String::from_utf8_lossy(&line);
+        print!("{text}");
+        failures.read(text.trim_end());
+        line.clear();
+    }
+    Ok(failures)
 }
