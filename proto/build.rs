@@ -2,7 +2,10 @@
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     println!("cargo::rerun-if-changed=proto");
-    let files = protox::compile(["isc/v1/workers.proto"], ["proto"])?;
+    let files = protox::compile(
+        ["isc/v1/workers.proto", "keda/externalscaler.proto"],
+        ["proto"],
+    )?;
     tonic_prost_build::configure().compile_fds(files)?;
     Ok(())
 }

@@ -15,6 +15,17 @@ pub mod v1 {
     tonic::include_proto!("isc.v1");
 }
 
+/// Generated from `proto/keda/externalscaler.proto`: what KEDA asks.
+#[allow(
+    missing_docs,
+    unreachable_pub,
+    clippy::pedantic,
+    reason = "generated code; the .proto file carries the documentation"
+)]
+pub mod externalscaler {
+    tonic::include_proto!("externalscaler");
+}
+
 /// The protocol version that both sides of this build speak.
 pub const PROTOCOL: u32 = 1;
 

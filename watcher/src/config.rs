@@ -51,6 +51,8 @@ pub struct WatcherConfig {
     /// Where workers connect.
     #[serde(default)]
     pub grpc: GrpcConfig,
+    /// Where KEDA asks how many workers there should be. Default: nowhere.
+    pub scaler: Option<ScalerConfig>,
     /// Health and metrics.
     #[serde(default)]
     pub admin: AdminConfig,
@@ -102,6 +104,14 @@ pub struct WatcherConfig {
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
 pub struct GrpcConfig {
     /// Default `0.0.0.0:7443`.
+    pub listen: SocketAddr,
+}
+
+/// The `scaler` section.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+pub struct ScalerConfig {
+    /// Default `0.0.0.0:7444`.
     pub listen: SocketAddr,
 }
 
@@ -167,6 +177,14 @@ impl Default for GrpcConfig {
     fn default() -> Self {
         Self {
             listen: SocketAddr::from(([0, 0, 0, 0], 7443)),
+        }
+    }
+}
+
+impl Default for ScalerConfig {
+    fn default() -> Self {
+        Self {
+            listen: SocketAddr::from(([0, 0, 0, 0], 7444)),
         }
     }
 }

@@ -4,7 +4,7 @@
 //! this crate is the shell around it: `kcp` (objects), `kinds` (what
 //! they say), `tickets` and `dead` (broker), `grpc` (workers),
 //! `engine` (the task that feeds the engine and carries out its effects), `election` (who of several leads), `reload` (what may run and wait,
-//! as files say it), `policy` and `admission` (who may ask for what), and `parts`, which starts and ends them all.
+//! as files say it), `policy` and `admission` (who may ask for what), `scaler` (how many workers KEDA should run), and `parts`, which starts and ends them all.
 
 mod admission;
 pub mod config;
@@ -20,6 +20,7 @@ mod metrics;
 mod parts;
 pub mod policy;
 mod reload;
+mod scaler;
 mod select;
 mod tickets;
 
@@ -49,6 +50,7 @@ use kinds::Kinds;
 use metrics::Metrics;
 use parts::{Common, Parts, text};
 use policy::{Policy, PolicyError};
+use scaler::Scaler;
 use select::Select;
 
 /// Why the watcher cannot start or go on.
@@ -173,6 +175,11 @@ pub async fn run(
     };
     let (readiness, rest) = (common.readiness.clone(), common.rest.clone());
     let mut parts = Parts::new(common);
+    if let Some(scaler) = &config.scaler {
+        let listener = listen("scaler.listen", scaler.listen).await?;
+        let scaler = Scaler::new(parts.demands(), rest.clone());
+        parts.add("the scaler", async { text(scaler.serve(listener).await) });
+    }
     let ears = Arc::new(OnceLock::new());
     let service = grpc::Service::new(ears.clone(), metrics.clone(), rest.clone());
     parts.add("the gRPC server", async {

@@ -26,6 +26,7 @@ use crate::{
     kcp::{Announcer, Before, Clients, Follower, Mark, News, Services},
     metrics::Metrics,
     reload::{Outlets, Reloader, Sources},
+    scaler::{Demand, Demands},
     tickets::{Offer, Publisher},
 };
 
@@ -64,6 +65,7 @@ enum End {
 /// The running parts, and how each ended.
 pub(crate) struct Parts {
     common: Common,
+    demands: watch::Sender<Option<Demand>>,
     running: JoinSet<(&'static str, Result<(), String>)>,
 }
 
@@ -75,8 +77,14 @@ impl Parts {
     pub(crate) fn new(common: Common) -> Self {
         Self {
             common,
+            demands: watch::Sender::new(None),
             running: JoinSet::new(),
         }
+    }
+
+    /// What there is to do, as the engine says it.
+    pub(crate) fn demands(&self) -> Demands {
+        self.demands.subscribe()
     }
 
     /// Adds one.
@@ -132,6 +140,7 @@ impl Parts {
             clients: clients.clone(),
             offers,
             news,
+            demands: self.demands.clone(),
             metrics,
         };
         let from = Inputs {

@@ -24,6 +24,7 @@ impl Engine {
             return self.effects.push(Effect::Close(id));
         }
         lease.greeting = hello.greeting;
+        (lease.services, lease.slots) = (hello.services.clone(), hello.slots);
         lease.until = until;
         lease.strays.clear();
         lease.unlisted.clear();

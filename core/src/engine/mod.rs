@@ -44,7 +44,7 @@ pub use io::{
     Assignment, Config, DeleteResult, Digest, Effect, Event, Hello, Measure, Observation, Params,
     Reconfigure, ToWorker, Write, WriteResult,
 };
-pub use snapshot::Snapshot;
+pub use snapshot::{Load, Snapshot};
 
 use crate::{
     ids::{Now, Source, Uid},

@@ -6,7 +6,7 @@ use std::{
     time::Duration,
 };
 
-use super::{Hello, Snapshot};
+use super::{Hello, Load, Snapshot};
 use crate::{
     ids::{AttemptId, Holder, SessionId, Uid},
     life::Outcome,
@@ -33,6 +33,10 @@ pub(super) struct Session {
 pub(super) struct Lease {
     pub(super) until: Duration,
     pub(super) session: Option<SessionId>,
+    /// As in its newest greeting.
+    pub(super) services: Vec<Arc<str>>,
+    /// Likewise.
+    pub(super) slots: u32,
     /// The number of its newest greeting.
     pub(super) greeting: u64,
     pub(super) held: BTreeSet<Uid>,
@@ -98,6 +102,21 @@ impl Sessions {
         snapshot.sessions = self.open.len();
         snapshot.slots = self.open.values().map(|session| session.slots).sum();
         snapshot.free = self.open.values().map(|session| session.free).sum();
+    }
+
+    /// What each worker process has to do; without those that take nothing more.
+    pub(super) fn loads(&self) -> Vec<Load> {
+        let leaves = |lease: &&Lease| {
+            let session = lease.session.and_then(|id| self.open.get(&id));
+            session.is_some_and(|session| session.draining)
+        };
+        let stays = self.holders.values().filter(|lease| !leaves(lease));
+        let load = |lease: &Lease| Load {
+            services: lease.services.clone(),
+            slots: lease.slots,
+            busy: u32::try_from(lease.held.len() + lease.strays.len()).unwrap_or(u32::MAX),
+        };
+        stays.map(load).collect()
     }
 
     /// Slots of all sessions that run a service and take new work.

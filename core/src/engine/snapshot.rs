@@ -29,12 +29,27 @@ pub struct Snapshot {
     pub backlog: usize,
     /// Everything that is served was listed.
     pub listed: bool,
+    /// Besides, every worker had the time to say what it runs.
+    pub settled: bool,
+    /// What each worker process has to do, without those that end.
+    pub workers: Vec<Load>,
     /// What waits and runs of each service.
     pub services: BTreeMap<Arc<str>, Counts>,
     /// Tenants that have any of these.
     pub tenants: usize,
     /// The parameters of all that waits, bytes.
     pub waiting_bytes: u64,
+}
+
+/// What a worker process has to do.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Load {
+    /// What it runs.
+    pub services: Vec<Arc<str>>,
+    /// So many at once.
+    pub slots: u32,
+    /// Slots in use.
+    pub busy: u32,
 }
 
 // === impl Engine ===
@@ -47,6 +62,8 @@ impl Engine {
             endpoints: self.usable_endpoints(),
             backlog: self.writes.backlog(),
             listed: self.slice_listed(),
+            settled: self.slice_listed() && self.sources.values().all(|s| s.recovered || s.suspect),
+            workers: self.sessions.loads(),
             services: self
                 .schedule
                 .counts()

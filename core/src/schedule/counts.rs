@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::Schedule;
+use super::{Schedule, Service};
 
 /// What there is of one service.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -13,6 +13,9 @@ pub struct Counts {
     pub offered: u32,
     /// Requests that a worker has.
     pub held: u32,
+    /// Requests that could run now if every worker had room: tickets that are out, and what the limits of
+    /// the service, the tenants and the keys allow of what waits in line. A rate allows one burst.
+    pub startable: u32,
     /// Nothing of it may start.
     pub paused: bool,
 }
@@ -27,10 +30,39 @@ impl Schedule {
                 waiting: service.waiting,
                 offered: service.offered,
                 held: service.held,
+                startable: self.startable(name, service),
                 paused: self.is_service_paused(name),
             };
             (name, counts)
         })
+    }
+
+    fn startable(&self, name: &str, service: &Service) -> u32 {
+        if self.is_service_paused(name) {
+            return 0;
+        }
+        let room =
+            |limit: Option<u32>, taken: u32| limit.map_or(u32::MAX, |n| n.saturating_sub(taken));
+        let of_tenant = |no: &u32| {
+            let queue = &self.queues[*no as usize];
+            if self.pause.tenants.contains(&queue.tenant) {
+                return 0;
+            }
+            let in_flight = self.tenants.get(&queue.tenant).map_or(0, |t| t.in_flight);
+            let here = room(service.flow.per_tenant, queue.in_flight);
+            let everywhere = room(self.limits.in_flight, in_flight);
+            queue.in_line().min(here).min(everywhere)
+        };
+        let waiting = service.queues.values().map(of_tenant);
+        let waiting = waiting.fold(0, u32::saturating_add);
+        let burst = service.flow.rate.map_or(u32::MAX, |rate| rate.burst);
+        let more = waiting
+            .min(room(
+                service.flow.concurrency,
+                service.offered + service.held,
+            ))
+            .min(burst.saturating_sub(service.offered));
+        service.offered + more
     }
 
     /// Tenants that have requests that wait or are under way.

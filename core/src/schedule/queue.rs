@@ -54,6 +54,12 @@ impl Queue {
         head.map(|(seq, uid)| (*seq, uid))
     }
 
+    /// Requests in a line whose key is not known to be busy.
+    pub(super) fn in_line(&self) -> u32 {
+        let all: usize = self.lines.iter().map(BTreeMap::len).sum();
+        u32::try_from(all).unwrap_or(u32::MAX)
+    }
+
     /// Whose turn it is: the highest line that has some of its share left, or, when none of those that
     /// wait has, the highest line. So a line that never runs dry is picked at least once in each
     /// renewal of the shares, and one that is alone just flows.

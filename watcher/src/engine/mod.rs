@@ -14,7 +14,7 @@ use isc_core::{
     ids::{Now, SessionId},
 };
 use tokio::{
-    sync::mpsc,
+    sync::{mpsc, watch},
     task::{JoinError, JoinSet},
     time::{Instant, Sleep},
 };
@@ -24,6 +24,7 @@ use crate::{
     grpc::Outgoing,
     kcp::{Clients, News},
     metrics::Metrics,
+    scaler::Demand,
     tickets::Offer,
 };
 
@@ -71,6 +72,8 @@ pub(crate) struct Outputs {
     pub(crate) offers: mpsc::Sender<Offer>,
     /// To the people.
     pub(crate) news: mpsc::Sender<News>,
+    /// To the scaler.
+    pub(crate) demands: watch::Sender<Option<Demand>>,
     /// For counting.
     pub(crate) metrics: Arc<Metrics>,
 }
@@ -190,9 +193,20 @@ impl EngineTask {
             .shown
             .is_some_and(|shown| shown + SHOW_EVERY <= Instant::now())
         {
-            self.outputs.metrics.show(self.engine.snapshot());
-            self.shown = None;
+            self.show();
         }
+    }
+
+    fn show(&mut self) {
+        let snapshot = self.engine.snapshot();
+        let demand = Demand::of(&snapshot);
+        self.outputs.demands.send_if_modified(|shown| {
+            let changed = *shown != demand;
+            *shown = demand;
+            changed
+        });
+        self.outputs.metrics.show(snapshot);
+        self.shown = None;
     }
 
     /// What waits in the heartbeats' lane was sent before what comes next: a claim that overtakes the

@@ -1,6 +1,7 @@
 //! What the schedule promises, by story and by property.
 
 mod audit;
+mod counts;
 mod express;
 mod keys;
 mod model;

@@ -229,3 +229,18 @@ fn a_cancel_that_an_earlier_watcher_wrote_holds() {
         "{ends:?}"
     );
 }
+
+#[test]
+fn a_busy_worker_counts_as_busy_without_its_stream_too_and_one_that_ends_for_nothing() {
+    let mut story = Story::settled();
+    story.runs("a", ONE);
+    let busy = |story: &Story| -> Vec<u32> {
+        let workers = story.engine.snapshot().workers;
+        workers.iter().map(|load| load.busy).collect()
+    };
+    assert_eq!(busy(&story), [1]);
+    story.tell(Event::SessionClosed(ONE));
+    assert_eq!(busy(&story), [1], "its lease has not ended");
+    story.wait(40_000);
+    assert_eq!(busy(&story), [0u32; 0]);
+}
