@@ -48,7 +48,8 @@ impl Keda {
         let answer = self.0.get_metrics(request).await?.into_inner();
         let value = answer.metric_values.first().context("there is no value")?;
         let (whole, float) = (value.metric_value, value.metric_value_float);
-        ensure!((whole as f64 - float).abs() < 0.1, "{whole} and {float}");
+        let same = (f64::from(i32::try_from(whole)?) - float).abs() < 0.1;
+        ensure!(same, "{whole} and {float}");
         Ok(whole)
     }
 

@@ -136,7 +136,7 @@ mod tests {
     fn nothing_to_do_needs_no_slot_and_what_can_start_needs_one_each() {
         let idle = worker(&["sign"], 4, 0);
         assert_eq!(slots(0, &[]), 0);
-        assert_eq!(slots(0, &[idle.clone()]), 0);
+        assert_eq!(slots(0, std::slice::from_ref(&idle)), 0);
         assert_eq!(slots(9, &[]), 9);
         assert_eq!(slots(9, &[idle]), 9);
     }
@@ -144,8 +144,8 @@ mod tests {
     #[test]
     fn a_busy_worker_is_wanted_whole_and_its_free_slots_are_used_first() {
         let busy = worker(&["sign"], 4, 1);
-        assert_eq!(slots(0, &[busy.clone()]), 4);
-        assert_eq!(slots(3, &[busy.clone()]), 4);
+        assert_eq!(slots(0, std::slice::from_ref(&busy)), 4);
+        assert_eq!(slots(3, std::slice::from_ref(&busy)), 4);
         assert_eq!(slots(5, &[busy.clone(), busy.clone(), busy]), 12);
         assert_eq!(slots(5, &[worker(&["sign"], 4, 4)]), 9);
     }

@@ -31,7 +31,7 @@ proptest! {
         let mut schedule = Schedule::default();
         let flow = Flow { concurrency, per_tenant, ..Flow::default() };
         let limits = Tenants { in_flight, ..Tenants::default() };
-        allow(&mut schedule, flow, limits.clone(), Pause::default());
+        allow(&mut schedule, flow, limits, Pause::default());
         for (nth, tenant) in tenants.iter().enumerate() {
             schedule.push(&uid(nth), &ask("sign", &tenant.to_string()));
         }
