@@ -40,12 +40,12 @@ impl Keda {
     }
 
     /// The slots that it is told to have.
-    async fn slots(&mut self, services: &str) -> Result<i64> {
+    async fn slots(&self, services: &str) -> Result<i64> {
         let request = GetMetricsRequest {
             scaled_object_ref: Some(of(services)),
             metric_name: "isc-slots".into(),
         };
-        let answer = self.0.get_metrics(request).await?.into_inner();
+        let answer = self.0.clone().get_metrics(request).await?.into_inner();
         let value = answer.metric_values.first().context("there is no value")?;
         let (whole, float) = (value.metric_value, value.metric_value_float);
         let same = (f64::from(i32::try_from(whole)?) - float).abs() < 0.1;
@@ -53,11 +53,10 @@ impl Keda {
         Ok(whole)
     }
 
-    async fn is_told(&mut self, services: &str, slots: i64) -> Result<()> {
+    async fn is_told(&self, services: &str, slots: i64) -> Result<()> {
         let what = format!("{services} is to have {slots} slots");
-        let this = tokio::sync::Mutex::new(self);
         wait::until(&what, wait::USUAL, async || {
-            let told = this.lock().await.slots(services).await?;
+            let told = self.slots(services).await?;
             ensure!(told == slots, "it is {told}");
             Ok(())
         })

@@ -121,23 +121,23 @@ impl Engine {
         let decided = life.worker.is_some() || life.stop.is_some();
         if known {
             self.is_back(uid);
-            if decided && !inherited {
-                // No worker told of the run that its status names, so that counts as lost.
-                self.apply(uid, LifeEvent::TakeoverEnded, now);
-            }
-        } else if inherited {
+        }
+        if decided && !inherited {
+            // Live in the API, unknown here, and the take-over is over: nobody holds it.
+            self.apply(uid, LifeEvent::TakeoverEnded, now);
+        }
+        if known {
+            return;
+        }
+        if inherited {
             let (key, member) = (asked.key, asked.member);
             self.keyed.keys.list(key, member, asked.behind);
-        } else {
-            if decided {
-                // Live in the API, unknown here, and the take-over is over: nobody holds it.
-                self.apply(uid, LifeEvent::TakeoverEnded, now);
-            }
-            let done = |state: &State| matches!(state, State::Done(_));
-            if self.live(uid).is_some_and(|r| !done(&r.life.state)) {
-                let verdicts = self.keyed.keys.join(asked.key, asked.member);
-                self.keyed.verdicts.extend(verdicts);
-            }
+            return;
+        }
+        let done = |state: &State| matches!(state, State::Done(_));
+        if self.live(uid).is_some_and(|r| !done(&r.life.state)) {
+            let verdicts = self.keyed.keys.join(asked.key, asked.member);
+            self.keyed.verdicts.extend(verdicts);
         }
     }
 

@@ -199,12 +199,14 @@ impl EngineTask {
 
     fn show(&mut self) {
         let snapshot = self.engine.snapshot();
-        let demand = Demand::of(&snapshot);
-        self.outputs.demands.send_if_modified(|shown| {
-            let changed = *shown != demand;
-            *shown = demand;
-            changed
-        });
+        if !self.outputs.demands.is_closed() {
+            let demand = Demand::of(&snapshot);
+            self.outputs.demands.send_if_modified(|shown| {
+                let changed = *shown != demand;
+                *shown = demand;
+                changed
+            });
+        }
         self.outputs.metrics.show(snapshot);
         self.shown = None;
     }
