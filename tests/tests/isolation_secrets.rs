@@ -167,9 +167,10 @@ fn secret_parameters_are_in_no_log_event_metric_page_or_status() -> Result<()> {
 /// Waits for a ticket of a service, and takes it out of its queue.
 async fn ticket(scene: &Scene, service: &str) -> Result<BasicGetMessage> {
     let connection = Connection::connect(&scene.amqp, ConnectionProperties::default()).await?;
-    let channel = connection.create_channel().await?;
     let queue = format!("isc.requests.{service}");
     wait::until("there is a ticket", wait::USUAL, async || {
+        // One for each try: a broker ends the channel that asks for a queue not yet declared.
+        let channel = connection.create_channel().await?;
         let got = channel.basic_get(queue.as_str().into(), BasicGetOptions::default());
         got.await?.context("the queue is empty")
     })
