@@ -15,7 +15,9 @@ use isc_core::{
     engine::{self, Reconfigure},
     writes::Pace,
 };
-use isc_runtime::{amqp::AmqpConfig, config::ConfigError, services, telemetry::LogConfig};
+use isc_runtime::{
+    amqp::AmqpConfig, config::ConfigError, services, telemetry::LogConfig, trace::TraceConfig,
+};
 use serde::Deserialize;
 
 use crate::{kinds::Kinds, select::Select};
@@ -27,8 +29,8 @@ pub use kinds::{KeyConfig, KindConfig, PickConfig, Profile, ServiceConfig};
 pub use policy::PolicyConfig;
 pub use select::{LabelOperator, LabelRule, LabelSelector, SelectConfig};
 
-/// The keys that take effect while the watcher runs; the others do at the next start.
-pub(crate) const LIVE_KEYS: [&str; 3] = ["pause", "policy", "tenants"];
+/// The keys that take effect while the watcher runs; the others do at the next start. A dot goes a level down.
+pub(crate) const LIVE_KEYS: [&str; 4] = ["log.filter", "pause", "policy", "tenants"];
 
 /// The whole configuration. Every key but `servicesDir` has a default.
 #[derive(Clone, Debug, Deserialize)]
@@ -97,6 +99,8 @@ pub struct WatcherConfig {
     /// Logging.
     #[serde(default)]
     pub log: LogConfig,
+    /// Where spans are sent. Default: nowhere.
+    pub tracing: Option<TraceConfig>,
 }
 
 /// The `grpc` section.
@@ -253,7 +257,8 @@ impl WatcherConfig {
         self.kcp.check()?;
         Select::new(self)?;
         self.pause.check()?;
-        self.tenants.check()
+        self.tenants.check()?;
+        self.tracing.as_ref().map_or(Ok(()), TraceConfig::check)
     }
 
     /// What the engine needs of it.

@@ -22,6 +22,7 @@ pub mod policy;
 mod reload;
 mod scaler;
 mod select;
+mod spans;
 mod tickets;
 
 use std::{
@@ -34,6 +35,7 @@ use isc_runtime::{
     amqp::AmqpError,
     config::ConfigError,
     services::{Catalogue, CatalogueError},
+    trace::{Exporter, KeyValue, TraceError, Tracer},
 };
 use prometheus_client::registry::Registry;
 use serde_json::{Map, Value};
@@ -52,6 +54,7 @@ use parts::{Common, Parts, text};
 use policy::{Policy, PolicyError};
 use scaler::Scaler;
 use select::Select;
+use spans::Spans;
 
 /// Why the watcher cannot start or go on.
 #[derive(Debug, thiserror::Error)]
@@ -71,6 +74,9 @@ pub enum WatcherError {
     /// There is no way to reach kcp.
     #[error(transparent)]
     Kubeconfig(#[from] KubeconfigError),
+    /// Spans cannot be sent.
+    #[error(transparent)]
+    Trace(#[from] TraceError),
     /// There can be no election.
     #[error(transparent)]
     Election(#[from] ElectionError),
@@ -167,14 +173,24 @@ pub async fn run(
     let prepared = prepare(&config, file.as_deref(), metrics.clone(), lead.clone()).await?;
     let grpc_listener = listen("grpc.listen", config.grpc.listen).await?;
     let admin_listener = listen("admin.listen", config.admin.listen).await?;
+    let (spans, exporter) = spans(&config)?;
     let common = Common {
         metrics: metrics.clone(),
+        spans,
         readiness: Readiness::default(),
         shutdown,
         rest: CancellationToken::new(),
     };
     let (readiness, rest) = (common.readiness.clone(), common.rest.clone());
     let mut parts = Parts::new(common);
+    if let Some(exporter) = exporter {
+        exporter.counts().register(&mut registry);
+        let exporting = exporter.run(rest.clone());
+        parts.add("the exporter of spans", async {
+            exporting.await;
+            Ok(())
+        });
+    }
     if let Some(scaler) = &config.scaler {
         let listener = listen("scaler.listen", scaler.listen).await?;
         let scaler = Scaler::new(parts.demands(), rest.clone());
@@ -202,6 +218,20 @@ pub async fn run(
         as_it_is_now((config, prepared), file.as_deref(), &metrics, lead).await;
     let heard = parts.start(&config, file, prepared, Some(elected));
     lead_with(parts, (&ears, heard), &metrics).await
+}
+
+/// What makes the spans, and what sends them.
+fn spans(config: &WatcherConfig) -> Result<(Spans, Option<Exporter>), TraceError> {
+    let Some(tracing) = &config.tracing else {
+        return Ok((Spans::default(), None));
+    };
+    let names = [
+        KeyValue::new("service.name", "isc-watcher"),
+        KeyValue::new("service.version", env!("CARGO_PKG_VERSION")),
+        KeyValue::new("isc.instance", config.instance.clone()),
+    ];
+    let (tracer, exporter) = Tracer::new(tracing, names)?;
+    Ok((Spans::by(tracer), Some(exporter)))
 }
 
 /// Lets the workers in, and runs until the end.

@@ -82,5 +82,9 @@ async fn run(args: Args) -> anyhow::Result<()> {
         println!("ok");
         return Ok(());
     }
-    Ok(isc_watcher::run(config, args.config, shutdown::on_signals()?).await?)
+    let following = telemetry::follow_filter(args.config.clone(), config.log.filter.clone());
+    tokio::select! {
+        ended = isc_watcher::run(config, args.config, shutdown::on_signals()?) => Ok(ended?),
+        never = following => match never {},
+    }
 }

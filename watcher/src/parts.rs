@@ -27,6 +27,7 @@ use crate::{
     metrics::Metrics,
     reload::{Outlets, Reloader, Sources},
     scaler::{Demand, Demands},
+    spans::Spans,
     tickets::{Offer, Publisher},
 };
 
@@ -48,6 +49,8 @@ const MARK: Duration = Duration::from_secs(1);
 pub(crate) struct Common {
     /// For counting.
     pub(crate) metrics: Arc<Metrics>,
+    /// For tracing.
+    pub(crate) spans: Spans,
     /// What is there.
     pub(crate) readiness: Readiness,
     /// Ends the engine.
@@ -142,6 +145,7 @@ impl Parts {
             news,
             demands: self.demands.clone(),
             metrics,
+            spans: self.common.spans.clone(),
         };
         let from = Inputs {
             beats: from_beats,
@@ -262,6 +266,7 @@ impl Parts {
             offers,
             inputs: inputs.clone(),
             metrics: self.common.metrics.clone(),
+            spans: self.common.spans.clone(),
             stop: rest.clone(),
             declared: Instant::now(),
         };

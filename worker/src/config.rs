@@ -6,8 +6,10 @@ use isc_core::text;
 use isc_proto::SLOTS_MAX;
 use isc_runtime::{
     amqp::{AmqpConfig, AmqpError, Topology},
+    config::ConfigError,
     services::{Catalogue, CatalogueError, Service},
-    telemetry::LogConfig,
+    telemetry::{FilterError, LogConfig},
+    trace::TraceConfig,
 };
 use serde::Deserialize;
 
@@ -51,6 +53,8 @@ pub struct WorkerConfig {
     /// Logs.
     #[serde(default)]
     pub log: LogConfig,
+    /// Where spans are sent. Default: nowhere.
+    pub tracing: Option<TraceConfig>,
 }
 
 /// The `admin` section.
@@ -86,6 +90,12 @@ pub enum CheckError {
     /// The broker's section is wrong.
     #[error(transparent)]
     Amqp(#[from] AmqpError),
+    /// The section for traces is wrong.
+    #[error(transparent)]
+    Tracing(#[from] ConfigError),
+    /// The log's filter is wrong.
+    #[error(transparent)]
+    Log(#[from] FilterError),
     /// The watcher's address is wrong.
     #[error(transparent)]
     Watcher(#[from] WatcherError),
@@ -157,6 +167,8 @@ impl WorkerConfig {
         let topology = self.amqp.topology("isc")?;
         self.amqp.address()?;
         let watcher = Watcher::parse(&self.watcher)?;
+        self.log.check()?;
+        self.tracing.as_ref().map_or(Ok(()), TraceConfig::check)?;
         Ok(Checked {
             config: self,
             services,
@@ -238,6 +250,8 @@ mod tests {
             ("amqp: {url: 'http://x'}", "amqp.url"),
             ("amqp: {prefix: 'a b'}", "amqp.prefix"),
             ("colour: red", "colour"),
+            ("log: {filter: 'isc_worker=loud'}", "isc_worker=loud"),
+            ("tracing: {sampleRatio: 2}", "tracing.sampleRatio"),
         ];
         for (text, wanted) in cases {
             let error = check(text).unwrap_err();

@@ -7,6 +7,7 @@ use isc_runtime::{
     admin::{self, Part, Readiness},
     amqp::{BrokerState, Connector, Topology},
     services::Service,
+    trace::{Counts, Exporter, KeyValue, TraceError, Tracer},
 };
 use prometheus_client::registry::Registry;
 use rand::RngExt as _;
@@ -26,6 +27,7 @@ use crate::{
     jobs::{Executors, Jobs},
     metrics::Metrics,
     session::{FromSession, Session, Watcher},
+    spans::Tickets,
     warden::{self, Warden},
     wire::Identity,
 };
@@ -46,6 +48,9 @@ pub enum ServeError {
         /// The cause.
         source: std::io::Error,
     },
+    /// Spans cannot be sent.
+    #[error(transparent)]
+    Trace(#[from] TraceError),
     /// A part ended that must not.
     #[error("the {0} task ended unexpectedly")]
     Task(&'static str),
@@ -55,6 +60,7 @@ pub enum ServeError {
 struct Parts {
     readiness: Readiness,
     metrics: Metrics,
+    tracer: Tracer,
     /// Everything but the agent ends with it.
     over: CancellationToken,
     tasks: JoinSet<&'static str>,
@@ -71,13 +77,19 @@ pub async fn run(checked: Checked, shutdown: CancellationToken) -> Result<(), Se
     let listener = TcpListener::bind(address)
         .await
         .map_err(|source| ServeError::Listen { address, source })?;
+    let (tracer, exporter) = tracer(&checked.config)?.unzip();
     let mut parts = Parts {
+        tracer: tracer.unwrap_or_default(),
         readiness: Readiness::default(),
         metrics: Metrics::default(),
         over: CancellationToken::new(),
         tasks: JoinSet::new(),
     };
-    parts.start_admin(listener);
+    parts.start_admin(listener, exporter.as_ref().map(Exporter::counts));
+    if let Some(exporter) = exporter {
+        let exporting = exporter.run(parts.over.clone());
+        parts.tasks.spawn(named("span exporter", exporting));
+    }
     let working = parts.start_worker(checked, shutdown);
     let ended = tokio::select! {
         () = working => Ok(()),
@@ -91,9 +103,12 @@ pub async fn run(checked: Checked, shutdown: CancellationToken) -> Result<(), Se
 // === impl Parts ===
 
 impl Parts {
-    fn start_admin(&mut self, listener: TcpListener) {
+    fn start_admin(&mut self, listener: TcpListener, spans: Option<Counts>) {
         let mut registry = Registry::default();
         self.metrics.register(&mut registry);
+        if let Some(spans) = spans {
+            spans.register(&mut registry);
+        }
         let (registry, readiness) = (Arc::new(registry), self.readiness.clone());
         let serving = admin::serve(listener, registry, readiness, self.over.clone());
         self.tasks.spawn(named("admin", async {
@@ -118,6 +133,7 @@ impl Parts {
         let names: Vec<_> = services.iter().map(|s| s.name.clone()).collect();
         let part = self.readiness.part("watcher");
         let (from_session, may_greet) = self.start_session(watcher, part.clone());
+        let tickets = Tickets::new(self.tracer.clone(), topology.clone());
         let (from_intake, till) = self.start_intake(&config, topology, names.clone());
         let warden = self.start_keeper();
         let (reports, progress) = mpsc::channel(INPUT_MAX);
@@ -138,7 +154,9 @@ impl Parts {
                 executors(services, config.work_dir.as_ref(), &warden),
                 warden,
                 reports,
+                self.tracer.clone(),
             ),
+            tickets,
             till,
             may_greet,
             watcher: part,
@@ -208,6 +226,19 @@ fn executors(services: Vec<Service>, work_dir: Option<&PathBuf>, warden: &Warden
         (name, Arc::new(exec) as Arc<dyn Executor>)
     };
     services.into_iter().map(executor).collect()
+}
+
+/// What makes the spans, and what sends them.
+fn tracer(config: &WorkerConfig) -> Result<Option<(Tracer, Exporter)>, TraceError> {
+    let names = [
+        KeyValue::new("service.name", "isc-worker"),
+        KeyValue::new("service.version", env!("CARGO_PKG_VERSION")),
+        KeyValue::new("service.instance.id", config.name.clone()),
+    ];
+    let tracing = config.tracing.as_ref();
+    tracing
+        .map(|tracing| Tracer::new(tracing, names))
+        .transpose()
 }
 
 async fn named(name: &'static str, task: impl Future<Output = ()>) -> &'static str {

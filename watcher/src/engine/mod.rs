@@ -25,6 +25,7 @@ use crate::{
     kcp::{Clients, News},
     metrics::Metrics,
     scaler::Demand,
+    spans::Spans,
     tickets::Offer,
 };
 
@@ -76,6 +77,8 @@ pub(crate) struct Outputs {
     pub(crate) demands: watch::Sender<Option<Demand>>,
     /// For counting.
     pub(crate) metrics: Arc<Metrics>,
+    /// For tracing.
+    pub(crate) spans: Spans,
 }
 
 /// What the engine task works with.

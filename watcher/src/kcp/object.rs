@@ -1,10 +1,11 @@
 //! Objects to observations.
 //!
 //! Parameters may be large, and many requests are listed at once; so the parameters stay text, and what
-//! nobody needs (managed fields, annotations) is dropped while an object is read.
+//! nobody needs (managed fields, most annotations) is dropped while an object is read.
 
 mod depth;
 mod facts;
+mod traced;
 
 use std::{borrow::Cow, collections::BTreeMap, sync::Arc};
 
@@ -24,7 +25,10 @@ use kube::{
 use serde::{Deserialize, Deserializer};
 use serde_json::{Value, value::RawValue};
 
-use self::facts::{Facts, Stage};
+use self::{
+    facts::{Facts, Stage},
+    traced::{ANNOTATIONS, Traced},
+};
 use super::{paths::Paths, place::Place};
 use crate::{
     admission::{Admission, Asked},
@@ -61,6 +65,7 @@ struct Needed {
     meta: ObjectMeta,
     /// Some kinds are told by them: text until one asks.
     labels: Option<Box<RawValue>>,
+    traced: Traced,
 }
 
 // === impl Seen ===
@@ -122,6 +127,10 @@ impl Seen {
         if let Some(ignored) = ignored.filter(|_| status.is_none()) {
             tracing::info!(request = %address, "{ignored}");
         }
+        let traced = self.metadata.traced.clone();
+        if traced.wrong && status.is_none() {
+            tracing::info!(request = %address, "its annotation {ANNOTATIONS} is no traceparent, and is ignored");
+        }
         let service = spec.as_ref().map_or("", |spec| spec.service.as_str());
         let service_known = light.services.get(service).is_some();
         let selected = light.selects(&self, &address, service);
@@ -146,6 +155,7 @@ impl Seen {
             refusal: refusal.or(facts.refusal),
             selected,
             service_known,
+            trace: traced.trace.filter(|_| stage != Stage::Ended),
         })
     }
 
@@ -254,9 +264,27 @@ fn needed_metadata<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Needed,
     struct Annotations {
         #[serde(rename = "kcp.io/cluster")]
         cluster: Option<String>,
+        #[serde(rename = "internal.services/traceparent")]
+        traceparent: Option<String>,
+        #[serde(rename = "internal.services/tracestate")]
+        tracestate: Option<String>,
+        #[serde(rename = "traceparent")]
+        plain_traceparent: Option<String>,
+        #[serde(rename = "tracestate")]
+        plain_tracestate: Option<String>,
     }
     let told = Told::deserialize(deserializer)?;
-    let cluster = told.annotations.cluster;
+    let Annotations {
+        cluster,
+        traceparent,
+        tracestate,
+        plain_traceparent,
+        plain_tracestate,
+    } = told.annotations;
+    let (traceparent, tracestate) = match traceparent {
+        Some(_) => (traceparent, tracestate),
+        None => (plain_traceparent, plain_tracestate),
+    };
     Ok(Needed {
         meta: ObjectMeta {
             name: told.name,
@@ -271,6 +299,7 @@ fn needed_metadata<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Needed,
             ..ObjectMeta::default()
         },
         labels: told.labels,
+        traced: Traced::by(traceparent.as_deref(), tracestate.as_deref()),
     })
 }
 

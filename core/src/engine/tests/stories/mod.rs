@@ -15,6 +15,7 @@ mod retries;
 mod schedule;
 mod sources;
 mod takeover;
+mod traced;
 mod ttl;
 
 use super::*;

@@ -1,0 +1,168 @@
+//! Sends spans to the collector, in batches, and never makes anybody wait for it.
+//!
+//! The batches are made here and not by the SDK's own processor, which has a thread and counts what it drops
+//! where nobody can read it.
+
+use std::time::Duration;
+
+use opentelemetry::KeyValue;
+use opentelemetry_otlp::{ExporterBuildError, SpanExporter, WithExportConfig as _};
+use opentelemetry_sdk::{
+    Resource,
+    trace::{SpanData, SpanExporter as _},
+};
+use prometheus_client::{
+    encoding::EncodeLabelSet,
+    metrics::{counter::Counter, family::Family},
+    registry::Registry,
+};
+use tokio::{sync::mpsc, time::Instant};
+use tokio_util::sync::CancellationToken;
+
+use super::TraceConfig;
+use crate::nag::Nag;
+
+/// Spans that are sent at once at most,
+const BATCH: usize = 512;
+/// and how long the first of them waits for others.
+const LINGER: Duration = Duration::from_secs(1);
+/// How long the collector may take for a batch, with all tries.
+const TIMEOUT: Duration = Duration::from_secs(10);
+/// How long the last batches may take at the end.
+const FLUSH: Duration = Duration::from_secs(2);
+
+/// Why there are no traces.
+#[derive(Debug, thiserror::Error)]
+#[error(
+    "spans cannot be sent: {source}; give `tracing.endpoint`, or OTEL_EXPORTER_OTLP_ENDPOINT, as `http://host:port`"
+)]
+pub struct TraceError {
+    #[from]
+    source: ExporterBuildError,
+}
+
+/// Spans by what became of them. Cheap to clone; clones share the figures.
+#[derive(Clone, Debug, Default)]
+pub struct Counts(Family<ResultLabel, Counter>);
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct ResultLabel {
+    result: &'static str,
+}
+
+/// Sends what a tracer records.
+pub struct Exporter {
+    spans: mpsc::Receiver<SpanData>,
+    collector: SpanExporter,
+    counts: Counts,
+    nag: Nag,
+    /// Spans that are on their way.
+    sending: usize,
+}
+
+// === impl Counts ===
+
+impl Counts {
+    /// Shows them.
+    pub fn register(&self, registry: &mut Registry) {
+        let help = "Spans by what became of them";
+        registry.register("isc_spans", help, self.0.clone());
+    }
+
+    pub(super) fn add(&self, result: &'static str, spans: usize) {
+        let spans = u64::try_from(spans).unwrap_or(u64::MAX);
+        self.0.get_or_create(&ResultLabel { result }).inc_by(spans);
+    }
+}
+
+// === impl Exporter ===
+
+impl Exporter {
+    pub(super) fn new(
+        config: &TraceConfig,
+        names: impl IntoIterator<Item = KeyValue>,
+        spans: mpsc::Receiver<SpanData>,
+        counts: Counts,
+    ) -> Result<Self, TraceError> {
+        let builder = SpanExporter::builder().with_tonic().with_timeout(TIMEOUT);
+        let mut collector = match &config.endpoint {
+            Some(endpoint) => builder.with_endpoint(endpoint).build()?,
+            None => builder.build()?,
+        };
+        // With what OTEL_RESOURCE_ATTRIBUTES says, such as the pod.
+        collector.set_resource(&Resource::builder().with_attributes(names).build());
+        for result in ["exported", "failed", "dropped"] {
+            counts.add(result, 0);
+        }
+        Ok(Self {
+            spans,
+            collector,
+            counts,
+            nag: Nag::new("the OpenTelemetry collector"),
+            sending: 0,
+        })
+    }
+
+    /// What it counts.
+    #[must_use]
+    pub fn counts(&self) -> Counts {
+        self.counts.clone()
+    }
+
+    /// Runs until cancelled; then it sends what is left, as far as that is quick.
+    pub async fn run(mut self, stop: CancellationToken) {
+        let late = async {
+            stop.cancelled().await;
+            tokio::time::sleep(FLUSH).await;
+        };
+        tokio::select! {
+            () = self.export(&stop) => {}
+            () = late => {}
+        }
+        self.counts.add("dropped", self.sending + self.spans.len());
+    }
+
+    async fn export(&mut self, stop: &CancellationToken) {
+        while let Some(batch) = self.batch(stop).await {
+            self.sending = batch.len();
+            self.send(batch).await;
+            self.sending = 0;
+        }
+    }
+
+    /// The next spans, as soon as there are many or the first has waited; none when all is over.
+    async fn batch(&mut self, stop: &CancellationToken) -> Option<Vec<SpanData>> {
+        let first = tokio::select! {
+            biased;
+            first = self.spans.recv() => first,
+            () = stop.cancelled() => None,
+        };
+        let mut batch = vec![first?];
+        let until = Instant::now() + LINGER;
+        while batch.len() < BATCH {
+            tokio::select! {
+                biased;
+                Some(span) = self.spans.recv() => batch.push(span),
+                () = tokio::time::sleep_until(until) => break,
+                () = stop.cancelled() => break,
+            }
+        }
+        Some(batch)
+    }
+
+    async fn send(&mut self, batch: Vec<SpanData>) {
+        let spans = batch.len();
+        // The exporter's own limit does not cover a call that hangs.
+        let sent = tokio::time::timeout(TIMEOUT, self.collector.export(batch)).await;
+        let trouble = match sent {
+            Ok(Ok(())) => {
+                self.nag.well();
+                return self.counts.add("exported", spans);
+            }
+            Ok(Err(error)) => error.to_string(),
+            Err(_) => "it does not answer".into(),
+        };
+        self.counts.add("failed", spans);
+        self.nag.trouble(&format!("spans are lost: {trouble}"));
+    }
+}
