@@ -98,13 +98,13 @@ pub fn init(config: &LogConfig) -> Result<(), FilterError> {
             let builder = builder.with_filter_reloading();
             let handle = builder.reload_handle();
             // Fails only when the logger is gone, and then there is nothing to filter.
-            let _ = REFILTER.set(Box::new(move |filter| drop(handle.reload(filter))));
+            let _ = REFILTER.set(Box::new(move |filter| _ = handle.reload(filter)));
             builder.try_init()
         }
         LogFormat::Json => {
             let builder = builder.json().with_filter_reloading();
             let handle = builder.reload_handle();
-            let _ = REFILTER.set(Box::new(move |filter| drop(handle.reload(filter))));
+            let _ = REFILTER.set(Box::new(move |filter| _ = handle.reload(filter)));
             builder.try_init()
         }
     };

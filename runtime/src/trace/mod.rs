@@ -15,7 +15,9 @@ use opentelemetry::{
     trace::{SpanId, Status, TraceId},
 };
 pub use opentelemetry::{KeyValue, trace::SpanKind};
-use opentelemetry_sdk::trace::{IdGenerator as _, RandomIdGenerator, SpanData};
+use opentelemetry_sdk::trace::{
+    IdGenerator as _, RandomIdGenerator, SpanData, SpanEvents, SpanLinks,
+};
 use ring::digest::{SHA256, digest};
 use tokio::sync::mpsc;
 
@@ -172,8 +174,8 @@ fn data(place: Place, span: Span, scope: InstrumentationScope) -> SpanData {
         end_time: span.end.max(span.start),
         attributes: span.attributes,
         dropped_attributes_count: 0,
-        events: Default::default(),
-        links: Default::default(),
+        events: SpanEvents::default(),
+        links: SpanLinks::default(),
         status: span.error.map_or(Status::Unset, Status::error),
         instrumentation_scope: scope,
     }
@@ -193,7 +195,7 @@ fn is_chosen(trace: TraceId, ratio: f64) -> bool {
     let bytes = trace.to_bytes();
     let low = bytes[8..]
         .iter()
-        .fold(0_u64, |all, byte| all << 8 | u64::from(*byte));
+        .fold(0_u64, |all, byte| (all << 8) | u64::from(*byte));
     // 53 bits are all that a float holds exactly.
     #[expect(clippy::cast_precision_loss, reason = "53 bits fit")]
     let share = (low >> 11) as f64 / (1_u64 << 53) as f64;

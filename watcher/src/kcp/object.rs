@@ -27,7 +27,7 @@ use serde_json::{Value, value::RawValue};
 
 use self::{
     facts::{Facts, Stage},
-    traced::{ANNOTATIONS, Traced},
+    traced::{ANNOTATIONS, Annotations, Traced},
 };
 use super::{paths::Paths, place::Place};
 use crate::{
@@ -259,32 +259,9 @@ fn needed_metadata<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Needed,
         annotations: Annotations,
         labels: Option<Box<RawValue>>,
     }
-    #[derive(Deserialize, Default)]
-    #[serde(default)]
-    struct Annotations {
-        #[serde(rename = "kcp.io/cluster")]
-        cluster: Option<String>,
-        #[serde(rename = "internal.services/traceparent")]
-        traceparent: Option<String>,
-        #[serde(rename = "internal.services/tracestate")]
-        tracestate: Option<String>,
-        #[serde(rename = "traceparent")]
-        plain_traceparent: Option<String>,
-        #[serde(rename = "tracestate")]
-        plain_tracestate: Option<String>,
-    }
     let told = Told::deserialize(deserializer)?;
-    let Annotations {
-        cluster,
-        traceparent,
-        tracestate,
-        plain_traceparent,
-        plain_tracestate,
-    } = told.annotations;
-    let (traceparent, tracestate) = match traceparent {
-        Some(_) => (traceparent, tracestate),
-        None => (plain_traceparent, plain_tracestate),
-    };
+    let traced = told.annotations.traced();
+    let cluster = told.annotations.cluster;
     Ok(Needed {
         meta: ObjectMeta {
             name: told.name,
@@ -299,7 +276,7 @@ fn needed_metadata<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Needed,
             ..ObjectMeta::default()
         },
         labels: told.labels,
-        traced: Traced::by(traceparent.as_deref(), tracestate.as_deref()),
+        traced,
     })
 }
 
