@@ -2,8 +2,9 @@
 
 use std::time::Duration;
 
-use super::{Effect, Engine, Entry, Measure, ToWorker, clocks, keyed::Stage};
+use super::{Effect, Engine, Entry, Measure, ToWorker, audit::Before, clocks, keyed::Stage};
 use crate::{
+    audit::What,
     decide::decide,
     ids::{AttemptId, Holder, Now, Uid},
     keys::Ending,
@@ -32,6 +33,7 @@ impl Engine {
             Stage::of(&request.life.state),
             matches!(event, LifeEvent::Shared(_)),
         );
+        let before = (config.audit).then(|| Before::of(&request.life, &event));
         let acts = match decide(&mut request.life, event, policy, now) {
             Ok(acts) => acts,
             Err(ignored) => return self.measure(Measure::Ignored(ignored.0)),
@@ -40,6 +42,10 @@ impl Engine {
         if !was_done {
             self.effects.extend(request.finished().map(Effect::Measure));
         }
+        let told = before.map(|before| before.changes(request, &acts));
+        let told = told.into_iter().flatten();
+        self.effects
+            .extend(told.map(|what| request.audit(uid, what)));
         let is_offered = request.offered_since();
         self.sessions
             .track(uid, was_held.as_ref(), request.life.holder());
@@ -82,6 +88,7 @@ impl Engine {
             Act::Grant(by) => {
                 let assignment = request.assignment(id, &self.config, now);
                 self.measure(Measure::Claim("granted"));
+                self.audit(uid, What::started(&assignment, &by));
                 self.tell(&by, ToWorker::Assignment(Box::new(assignment)));
             }
             Act::Save => self.dirty(uid, Urgency::Live, now),

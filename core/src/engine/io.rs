@@ -7,6 +7,7 @@ use jiff::Timestamp;
 use crate::{
     admit::{Catalogue, Rejection},
     api::{Progress, RequestSpec, RequestStatus},
+    audit::{Audit, Judged},
     flow::{Pause, Tenants},
     ids::{Address, AttemptId, Holder, SessionId, Source, Uid},
     life::Outcome,
@@ -46,6 +47,8 @@ pub struct Config {
     pub adopts: BTreeSet<Arc<str>>,
     /// A request for a service that does not exist is rejected when it is that old.
     pub unknown_service: Duration,
+    /// What is decided is told, as [`Effect::Audit`].
+    pub audit: bool,
 }
 
 /// What can change while the engine runs.
@@ -85,6 +88,8 @@ pub struct Observation {
     /// Why it is not accepted, though the engine would. Counts only when the request is admitted: one that
     /// was accepted is never judged again.
     pub refusal: Option<Rejection>,
+    /// What an audit is told of how it was judged. Only of one that is new, where there is an audit.
+    pub judged: Option<Arc<Judged>>,
     /// This instance serves such requests, as far as nobody does yet.
     pub selected: bool,
     /// Who looked at it knew its service: what depends on that is right.
@@ -256,6 +261,8 @@ pub enum Effect {
     Close(SessionId),
     /// Something to count or measure.
     Measure(Measure),
+    /// Something to keep for an audit.
+    Audit(Box<Audit>),
 }
 
 /// A status write.

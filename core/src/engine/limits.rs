@@ -104,6 +104,7 @@ impl Engine {
 
     /// It ends before it began.
     pub(super) fn reject(&mut self, uid: &Uid, end: End, now: Now) {
+        self.audit_rejected(uid, &end);
         if let Some(request) = self.live_mut(uid) {
             let done = Done {
                 end,

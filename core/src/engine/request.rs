@@ -13,6 +13,7 @@ pub(super) use crate::status::Mirror;
 use crate::{
     admit::Limits,
     api::{Phase, Priority, RequestStatus},
+    audit::Judged,
     decide::{Backoff, Policy},
     ids::{Address, AttemptId, Now, Uid},
     keys::Ending,
@@ -33,7 +34,7 @@ pub(super) struct Request {
     /// The live status of the write under way.
     pub(super) sent: Option<RequestStatus>,
     pub(super) service: Arc<str>,
-    requester: Arc<str>,
+    pub(super) requester: Arc<str>,
     pub(super) params: Params,
     /// Parameters that were read for the claim under way.
     pub(super) loaded: Option<Arc<str>>,
@@ -49,6 +50,8 @@ pub(super) struct Request {
     pub(super) adopted: bool,
     /// When its clocks run out.
     pub(super) dues: Dues,
+    /// Until an audit is told how it was judged.
+    pub(super) judged: Option<Arc<Judged>>,
     /// Its place among the clocks.
     pub(super) clock: Option<Duration>,
     pub(super) life: Life,
@@ -109,6 +112,7 @@ impl Request {
             owned: named_us || !config.claims,
             adopted,
             dues: Dues::default(),
+            judged: found.judged,
             clock: None,
             life,
             mirror: None,
@@ -130,6 +134,7 @@ impl Request {
             self.priority = spec.priority.unwrap_or_default();
         }
         self.params = found.params.clone();
+        self.judged.clone_from(&found.judged);
         self.flow_key = found.flow_key.clone().unwrap_or_default();
     }
 

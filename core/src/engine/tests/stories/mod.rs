@@ -1,6 +1,7 @@
 //! Single stories, one rule each.
 
 mod api;
+mod audit;
 mod claims;
 mod clocks;
 mod handover;
