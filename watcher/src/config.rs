@@ -1,5 +1,6 @@
 //! The watcher's configuration file, with its defaults and rules.
 
+mod audit;
 mod election;
 mod flow;
 mod kcp;
@@ -20,6 +21,7 @@ use serde::Deserialize;
 
 use crate::{kinds::Kinds, select::Select};
 
+pub use audit::AuditConfig;
 pub use election::ElectionConfig;
 pub use flow::{PauseConfig, TenantsConfig};
 pub use kcp::{KcpConfig, Mode};
@@ -94,6 +96,8 @@ pub struct WatcherConfig {
     /// The longest time that the last writes may take at the end, seconds. Default 15.
     #[serde(default = "default_drain")]
     pub drain_seconds: u64,
+    /// Where every decision is told as one JSON line. Default: nowhere.
+    pub audit: Option<AuditConfig>,
     /// Logging.
     #[serde(default)]
     pub log: LogConfig,
@@ -249,6 +253,9 @@ impl WatcherConfig {
         if let Some(election) = &self.election {
             election.check(&self.lease)?;
         }
+        if let Some(audit) = &self.audit {
+            audit.check()?;
+        }
         Kinds::new(&self.kinds)?;
         self.kcp.check()?;
         Select::new(self)?;
@@ -282,6 +289,7 @@ impl WatcherConfig {
                 .map(|name| name.as_str().into())
                 .collect(),
             unknown_service: Duration::from_secs(self.unknown_service_seconds),
+            audit: self.audit.is_some(),
         }
     }
 

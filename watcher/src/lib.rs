@@ -4,9 +4,10 @@
 //! this crate is the shell around it: `kcp` (objects), `kinds` (what
 //! they say), `tickets` and `dead` (broker), `grpc` (workers),
 //! `engine` (the task that feeds the engine and carries out its effects), `election` (who of several leads), `reload` (what may run and wait,
-//! as files say it), `policy` and `admission` (who may ask for what), `scaler` (how many workers KEDA should run), and `parts`, which starts and ends them all.
+//! as files say it), `policy` and `admission` (who may ask for what), `audit` (who decided what, in lines of its own), `scaler` (how many workers KEDA should run), and `parts`, which starts and ends them all.
 
 mod admission;
+mod audit;
 pub mod config;
 mod convert;
 pub mod crd;
@@ -41,6 +42,7 @@ use tokio::{net::TcpListener, sync::watch};
 use tokio_util::sync::CancellationToken;
 
 use admission::Admission;
+pub use audit::AuditError;
 use config::WatcherConfig;
 pub use election::ElectionError;
 use election::{Election, Lead};
@@ -68,6 +70,9 @@ pub enum WatcherError {
     /// The broker's address or names are wrong.
     #[error(transparent)]
     Amqp(#[from] AmqpError),
+    /// There can be no audit.
+    #[error(transparent)]
+    Audit(#[from] AuditError),
     /// There is no way to reach kcp.
     #[error(transparent)]
     Kubeconfig(#[from] KubeconfigError),
@@ -135,8 +140,10 @@ async fn prepare(
     let catalogue = Catalogue::load(&config.services_dir)?;
     let topology = config.amqp.topology(&config.instance)?;
     config.amqp.address()?;
+    audit::check(config.audit.as_ref())?;
     let services = watch::Sender::new(Arc::new(catalogue));
-    let admission = Admission::new(policy.subscribe(), &config.instance, metrics);
+    let audited = config.audit.is_some();
+    let admission = Admission::new(policy.subscribe(), &config.instance, audited, metrics);
     let select = Arc::new(Select::new(config)?);
     let light = (services.subscribe(), admission, select);
     let kinds = Kinds::new(&config.kinds)?;

@@ -1,10 +1,13 @@
 //! `isc-watcher`: the process around the library.
 
-use std::{path::PathBuf, process::ExitCode};
+use std::{path::PathBuf, process::ExitCode, time::Duration};
 
 use clap::{Parser, Subcommand};
 use isc_runtime::{config, shutdown, telemetry};
 use isc_watcher::{config::WatcherConfig, policy::Trial};
+
+/// What blocking threads may take at the end.
+const END: Duration = Duration::from_secs(1);
 
 /// Watches requests in kcp workspaces and has internal workers run them.
 ///
@@ -48,9 +51,12 @@ fn main() -> ExitCode {
         .worker_threads(2)
         .enable_all()
         .build();
-    let result = runtime
-        .map_err(anyhow::Error::from)
-        .and_then(|runtime| runtime.block_on(run(args)));
+    let result = runtime.map_err(anyhow::Error::from).and_then(|runtime| {
+        let result = runtime.block_on(run(args));
+        // A disk that hangs holds a thread up, and is to hold up no end.
+        runtime.shutdown_timeout(END);
+        result
+    });
     match result {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => failed(&error),

@@ -42,10 +42,13 @@ pub(crate) struct Metrics {
     pub(crate) broker_blocked: Gauge,
     /// What is in the files is in force (0), or the last good state is (1).
     pub(crate) config_stale: Gauge,
+    /// The audit's lines cannot be written, so that they wait (1).
+    pub(crate) audit_blocked: Gauge,
     /// Whether this watcher leads (1) or stands by (0).
     pub(crate) leader: Gauge,
     /// What is known of each source.
     pub(crate) sources: SourceMetrics,
+    audit_lines: Family<ResultLabel, Counter>,
     reloads: Family<ResultLabel, Counter>,
     decisions: Family<DecisionLabel, Counter>,
     rule_failures: Family<RuleLabel, Counter>,
@@ -80,8 +83,10 @@ impl Metrics {
             broker_connected: Gauge::default(),
             broker_blocked: Gauge::default(),
             config_stale: Gauge::default(),
+            audit_blocked: Gauge::default(),
             leader: Gauge::default(),
             sources: SourceMetrics::default(),
+            audit_lines: Family::default(),
             reloads: Family::default(),
             decisions: Family::default(),
             rule_failures: Family::default(),
@@ -123,6 +128,11 @@ impl Metrics {
                 "config_stale",
                 "Whether the files have a mistake, so that the last good state is in force",
                 &self.config_stale,
+            ),
+            (
+                "audit_blocked",
+                "Whether the audit's lines cannot be written, so that they wait",
+                &self.audit_blocked,
             ),
             (
                 "leader",
@@ -171,6 +181,8 @@ impl Metrics {
         r.register("ignored", ignored, self.ignored.clone());
         let dropped = "Things dropped because nobody could take them";
         r.register("dropped", dropped, self.dropped.clone());
+        let audit = "Lines of the audit, by what became of them";
+        r.register("audit_lines", audit, self.audit_lines.clone());
         let reloads = "Reloads of services and configuration, by result";
         r.register("config_reloads", reloads, self.reloads.clone());
         let dead = "Dead letters, by why the broker gave up on them";
@@ -233,6 +245,12 @@ impl Metrics {
         self.streams_refused
             .get_or_create(&ReasonLabel { reason })
             .inc();
+    }
+
+    /// Counts lines of the audit.
+    pub(crate) fn audit_lines(&self, result: &'static str, lines: u64) {
+        let of = self.audit_lines.get_or_create(&ResultLabel { result });
+        of.inc_by(lines);
     }
 
     /// Counts a reload.

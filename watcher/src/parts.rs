@@ -1,5 +1,7 @@
 //! The parts of the process: who starts them, what they share, and who ends when.
 
+mod auditing;
+
 use std::{path::PathBuf, sync::Arc, time::Duration};
 
 use isc_core::{engine::Engine, ids::Now};
@@ -18,6 +20,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     Prepared, WatcherError, announce,
+    audit::Auditor,
     config::WatcherConfig,
     dead::DeadLetters,
     election::{Election, Seat, Won},
@@ -66,6 +69,9 @@ enum End {
 pub(crate) struct Parts {
     common: Common,
     demands: watch::Sender<Option<Demand>>,
+    audit: Auditor,
+    /// Ends the audit; after everything that tells it something.
+    audited: CancellationToken,
     running: JoinSet<(&'static str, Result<(), String>)>,
 }
 
@@ -76,6 +82,8 @@ impl Parts {
     #[must_use]
     pub(crate) fn new(common: Common) -> Self {
         Self {
+            audit: Auditor::default(),
+            audited: common.rest.child_token(),
             common,
             demands: watch::Sender::new(None),
             running: JoinSet::new(),
@@ -132,6 +140,7 @@ impl Parts {
         let metrics = self.common.metrics.clone();
         announce(&policy.borrow(), &metrics);
         watching(config, &clients);
+        self.auditor(config, &clients);
         let (inputs, from_inputs) = mpsc::channel(EVENTS);
         let (beats, from_beats) = mpsc::channel(BEATS);
         let (offers, from_offers) = mpsc::channel(OFFERS);
@@ -141,6 +150,7 @@ impl Parts {
             offers,
             news,
             demands: self.demands.clone(),
+            audit: self.audit.clone(),
             metrics,
         };
         let from = Inputs {
@@ -179,13 +189,15 @@ impl Parts {
             mono: Duration::ZERO,
             wall: jiff::Timestamp::now(),
         };
-        let clients = outputs.clients.clone();
+        let (clients, audit) = (outputs.clients.clone(), outputs.audit.clone());
         let engine = Engine::new(config.engine(services), now);
         let task = EngineTask::new(engine, start, outputs);
         let drain = Duration::from_secs(config.drain_seconds);
         let running = task.run(from, self.common.shutdown.clone(), drain);
         self.add("the engine", async move {
-            let drained = running.await.map_err(|error| error.to_string())?;
+            let drained = running.await;
+            audit.stopped(drained.as_ref().is_ok_and(|drained| drained.clean));
+            let drained = drained.map_err(|error| error.to_string())?;
             let left = drained.by.saturating_duration_since(Instant::now());
             match end {
                 End::Seat(seat) => seat.leave(drained.clean, left.max(MARK)).await,
@@ -222,7 +234,7 @@ impl Parts {
             services: config.services_dir.clone(),
             policy: Arc::default(),
         };
-        let outside = (inputs.clone(), metrics);
+        let outside = (inputs.clone(), self.audit.clone(), metrics);
         let reloader = Reloader::new(sources, (config, keys), outlets, outside);
         self.add("the reloader", async {
             reloader.run(rest).await;
@@ -322,6 +334,7 @@ impl Parts {
         let first = self.running.join_next().await;
         let ended = first.unwrap_or(Ok(("everything", Ok(()))));
         if !self.common.shutdown.is_cancelled() {
+            self.last_lines().await;
             return Err(unexpected(ended));
         }
         let (part, result) = how(ended);

@@ -1,6 +1,8 @@
 //! Reloads service files, the policy and the configuration while the watcher runs. What cannot be read is told, and
 //! the last good state stays.
 
+mod files;
+
 use std::{
     collections::BTreeSet,
     path::{Path, PathBuf},
@@ -20,11 +22,13 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     WatcherError, announce,
+    audit::Auditor,
     config::{LIVE_KEYS, WatcherConfig},
     engine::Input,
     metrics::Metrics,
     policy::Policy,
 };
+use files::Files;
 
 /// A change is read when nothing has changed for that long: files are written in several steps.
 const QUIET: Duration = Duration::from_millis(200);
@@ -67,6 +71,7 @@ pub(crate) struct Reloader {
     outlets: Outlets,
     inputs: mpsc::Sender<Input>,
     metrics: Arc<Metrics>,
+    files: Files,
     nag: Nag,
 }
 
@@ -131,7 +136,7 @@ impl Reloader {
         sources: Sources,
         (config, keys): (&WatcherConfig, Map<String, Value>),
         outlets: Outlets,
-        (inputs, metrics): (mpsc::Sender<Input>, Arc<Metrics>),
+        (inputs, audit, metrics): (mpsc::Sender<Input>, Auditor, Arc<Metrics>),
     ) -> Self {
         let sources = Sources {
             file: sources.file.map(absolute),
@@ -153,6 +158,7 @@ impl Reloader {
             outlets,
             inputs,
             metrics,
+            files: Files::new(audit),
             nag: Nag::new("a usable configuration"),
         }
     }
@@ -222,10 +228,21 @@ impl Reloader {
 
     async fn reload(&mut self) {
         let sources = self.sources.clone();
-        let loading = tokio::task::spawn_blocking(move || sources.load());
+        let reads = self.files.are_audited();
+        let loading = tokio::task::spawn_blocking(move || {
+            if reads {
+                let (loaded, digests) = files::load(&sources);
+                return (loaded, Some(digests));
+            }
+            (sources.load(), None)
+        });
         match loading.await {
-            Ok(Ok(loaded)) => self.take(loaded).await,
-            Ok(Err(error)) => {
+            Ok((Ok(loaded), read)) => {
+                self.files.tell(read, true);
+                self.take(loaded).await;
+            }
+            Ok((Err(error), read)) => {
+                self.files.tell(read, false);
                 self.metrics.reload("failed");
                 self.metrics.config_stale.set(1);
                 self.nag

@@ -29,5 +29,6 @@ pub(crate) use client::{Clients, Services, base_config};
 pub(crate) use follower::{Before, Follower};
 pub(crate) use mark::Mark;
 pub(crate) use news::{Announcer, News};
+pub(crate) use paths::Paths;
 pub(crate) use place::label as endpoint_label;
 pub(crate) use resource::Served;

@@ -54,7 +54,12 @@ impl Bench {
             policy,
         };
         let keys = load(sources.file.as_deref()).unwrap();
-        let reloader = Reloader::new(sources, (&config, keys), outlets, (inputs, metrics));
+        let reloader = Reloader::new(
+            sources,
+            (&config, keys),
+            outlets,
+            (inputs, Auditor::default(), metrics),
+        );
         let mut tasks = JoinSet::new();
         tasks.spawn(reloader.run(CancellationToken::new()));
         let bench = Self {
