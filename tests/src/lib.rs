@@ -22,6 +22,7 @@ pub mod scene;
 pub mod servers;
 pub mod shown;
 pub mod team;
+pub mod trail;
 pub mod wait;
 pub mod work;
 

@@ -151,6 +151,39 @@ fn a_wrong_policy_ends_the_watcher_and_a_missing_one_is_warned_of() -> Result<()
 }
 
 #[test]
+fn an_audit_that_cannot_be_written_ends_the_watcher_before_it_starts() -> Result<()> {
+    let dir = folder()?;
+    let services = dir.path().join("services").display().to_string();
+    let file = dir.path().join("config.yaml").display().to_string();
+    let kubeconfig = kubeconfig(dir.path())?;
+    let vars = [("KUBECONFIG", kubeconfig.as_str())];
+    let nowhere = dir.path().join("nowhere/audit.jsonl");
+    let nowhere = nowhere.display();
+    for (audit, part) in [
+        (
+            format!("{{file: {nowhere}}}"),
+            "nowhere/audit.jsonl (`audit.file`)",
+        ),
+        ("{}".into(), "`stdout: true`"),
+        (
+            format!("{{file: {nowhere}, stdout: true}}"),
+            "either `file`",
+        ),
+        ("{path: a}".into(), "path"),
+    ] {
+        std::fs::write(&file, format!("servicesDir: {services}\naudit: {audit}\n"))?;
+        for args in [
+            ["--config", &file, "--check-config"].as_slice(),
+            &["--config", &file],
+        ] {
+            let (ok, said) = run("isc-watcher", args, &vars)?;
+            assert!(!ok && said.contains(part), "{audit}: {said}");
+        }
+    }
+    Ok(())
+}
+
+#[test]
 fn a_policy_is_tried_without_a_server_and_the_exit_code_tells() -> Result<()> {
     let dir = folder()?;
     let path = |name: &str| dir.path().join(name).display().to_string();
