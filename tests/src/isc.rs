@@ -72,7 +72,7 @@ pub fn watcher_config(services: &Path, amqp: &str, grpc: SocketAddr) -> Value {
         // Everybody may ask for everything, unless a test says otherwise.
         "policy": {"rules": [{"name": "everybody", "effect": "accept"}]},
         "amqp": {"url": amqp},
-        "grpc": {"listen": grpc},
+        "grpc": {"listen": grpc, "plaintext": true},
         "unknownServiceSeconds": 0,
         "log": {"filter": "info,isc_watcher=debug,isc_runtime=debug"},
     })

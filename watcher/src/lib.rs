@@ -4,7 +4,8 @@
 //! this crate is the shell around it: `kcp` (objects), `kinds` (what
 //! they say), `tickets` and `dead` (broker), `grpc` (workers),
 //! `engine` (the task that feeds the engine and carries out its effects), `election` (who of several leads), `reload` (what may run and wait,
-//! as files say it), `policy` and `admission` (who may ask for what), `scaler` (how many workers KEDA should run), and `parts`, which starts and ends them all.
+//! as files say it), `policy` and `admission` (who may ask for what), `scaler` (how many workers KEDA should run), `tls` (who gets through to a port),
+//! and `parts`, which starts and ends them all.
 
 mod admission;
 pub mod config;
@@ -19,10 +20,12 @@ mod kinds;
 mod metrics;
 mod parts;
 pub mod policy;
+mod ports;
 mod reload;
 mod scaler;
 mod select;
 mod tickets;
+mod tls;
 
 use std::{
     path::{Path, PathBuf},
@@ -34,23 +37,25 @@ use isc_runtime::{
     amqp::AmqpError,
     config::ConfigError,
     services::{Catalogue, CatalogueError},
+    tls::{ClientCredentials, TlsError},
 };
 use prometheus_client::registry::Registry;
 use serde_json::{Map, Value};
-use tokio::{net::TcpListener, sync::watch};
+use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use admission::Admission;
 use config::WatcherConfig;
 pub use election::ElectionError;
 use election::{Election, Lead};
+use grpc::Allowed;
 use kcp::Clients;
 pub use kcp::KubeconfigError;
 use kinds::Kinds;
 use metrics::Metrics;
 use parts::{Common, Parts, text};
 use policy::{Policy, PolicyError};
-use scaler::Scaler;
+use ports::{Ports, listen};
 use select::Select;
 
 /// Why the watcher cannot start or go on.
@@ -68,6 +73,9 @@ pub enum WatcherError {
     /// The broker's address or names are wrong.
     #[error(transparent)]
     Amqp(#[from] AmqpError),
+    /// Certificates cannot be used.
+    #[error(transparent)]
+    Tls(#[from] TlsError),
     /// There is no way to reach kcp.
     #[error(transparent)]
     Kubeconfig(#[from] KubeconfigError),
@@ -105,7 +113,8 @@ pub async fn check(
     file: Option<&Path>,
 ) -> Result<Vec<String>, WatcherError> {
     let metrics = Arc::new(Metrics::new(&mut Registry::default()));
-    let prepared = prepare(config, file, metrics, Lead::default()).await?;
+    let prepared = prepare(config, file, metrics.clone(), Lead::default()).await?;
+    Ports::check(config, &metrics)?;
     if let Some(election) = &config.election {
         election::check(election).await?;
     }
@@ -118,6 +127,10 @@ struct Prepared {
     services: watch::Sender<Arc<Catalogue>>,
     /// Likewise.
     policy: watch::Sender<Arc<Policy>>,
+    /// Likewise.
+    allowed: watch::Sender<Arc<Allowed>>,
+    /// For the broker.
+    credentials: Option<Arc<ClientCredentials>>,
     /// All keys of the configuration.
     keys: Map<String, Value>,
     topology: isc_runtime::amqp::Topology,
@@ -134,7 +147,9 @@ async fn prepare(
     let policy = watch::Sender::new(Arc::new(config.policy.load(file)?));
     let catalogue = Catalogue::load(&config.services_dir)?;
     let topology = config.amqp.topology(&config.instance)?;
-    config.amqp.address()?;
+    config.amqp.addresses()?;
+    let credentials = config.amqp.credentials(&metrics.certificates)?;
+    let allowed = watch::Sender::new(Arc::new(Allowed::new(&config.grpc)?));
     let services = watch::Sender::new(Arc::new(catalogue));
     let admission = Admission::new(policy.subscribe(), &config.instance, metrics);
     let select = Arc::new(Select::new(config)?);
@@ -145,6 +160,8 @@ async fn prepare(
     Ok(Prepared {
         services,
         policy,
+        allowed,
+        credentials,
         keys: isc_runtime::config::load(file)?,
         topology,
         clients,
@@ -165,7 +182,7 @@ pub async fn run(
     let metrics = Arc::new(Metrics::new(&mut registry));
     let lead = Lead::default();
     let prepared = prepare(&config, file.as_deref(), metrics.clone(), lead.clone()).await?;
-    let grpc_listener = listen("grpc.listen", config.grpc.listen).await?;
+    let ports = Ports::open(&config, &metrics).await?;
     let admin_listener = listen("admin.listen", config.admin.listen).await?;
     let common = Common {
         metrics: metrics.clone(),
@@ -175,16 +192,8 @@ pub async fn run(
     };
     let (readiness, rest) = (common.readiness.clone(), common.rest.clone());
     let mut parts = Parts::new(common);
-    if let Some(scaler) = &config.scaler {
-        let listener = listen("scaler.listen", scaler.listen).await?;
-        let scaler = Scaler::new(parts.demands(), rest.clone());
-        parts.add("the scaler", async { text(scaler.serve(listener).await) });
-    }
     let ears = Arc::new(OnceLock::new());
-    let service = grpc::Service::new(ears.clone(), metrics.clone(), rest.clone());
-    parts.add("the gRPC server", async {
-        text(service.serve(grpc_listener).await)
-    });
+    parts.serve(ports, &prepared, &ears);
     let admin = admin::serve(admin_listener, Arc::new(registry), readiness.clone(), rest);
     parts.add("the admin server", async { text(admin.await) });
     let Some(election) = &config.election else {
@@ -228,6 +237,9 @@ async fn as_it_is_now(
         let config = started.0.with_live_keys_of(now);
         let mut prepared = prepare(&config, file, metrics.clone(), lead).await?;
         prepared.keys.clone_from(&started.1.keys);
+        // The gRPC server listens to this one already.
+        let allowed = std::mem::replace(&mut prepared.allowed, started.1.allowed.clone());
+        prepared.allowed.send_replace(allowed.borrow().clone());
         Ok::<_, WatcherError>((config, prepared))
     };
     match read.await {
@@ -251,17 +263,4 @@ pub(crate) fn announce(policy: &Policy, metrics: &Metrics) {
     for warning in policy.warnings() {
         tracing::warn!("{warning}");
     }
-}
-
-async fn listen(
-    key: &'static str,
-    address: std::net::SocketAddr,
-) -> Result<TcpListener, WatcherError> {
-    TcpListener::bind(address)
-        .await
-        .map_err(|source| WatcherError::Listen {
-            key,
-            address,
-            source,
-        })
 }

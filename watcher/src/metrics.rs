@@ -12,6 +12,7 @@ use isc_core::{
     api::Phase,
     engine::{Measure, Snapshot},
 };
+use isc_runtime::tls::CertificateMetrics;
 use prometheus_client::{
     metrics::{counter::Counter, family::Family, gauge::Gauge, histogram::Histogram},
     registry::{Registry, Unit},
@@ -44,6 +45,8 @@ pub(crate) struct Metrics {
     pub(crate) config_stale: Gauge,
     /// Whether this watcher leads (1) or stands by (0).
     pub(crate) leader: Gauge,
+    /// When certificates end.
+    pub(crate) certificates: CertificateMetrics,
     /// What is known of each source.
     pub(crate) sources: SourceMetrics,
     reloads: Family<ResultLabel, Counter>,
@@ -81,6 +84,7 @@ impl Metrics {
             broker_blocked: Gauge::default(),
             config_stale: Gauge::default(),
             leader: Gauge::default(),
+            certificates: CertificateMetrics::default(),
             sources: SourceMetrics::default(),
             reloads: Family::default(),
             decisions: Family::default(),
@@ -108,6 +112,7 @@ impl Metrics {
     }
 
     fn register(&self, root: &mut Registry) {
+        self.certificates.register(root);
         let r = root.sub_registry_with_prefix("isc");
         self.register_counters(r);
         self.sources.register(r);

@@ -11,6 +11,7 @@ use anyhow::{Context as _, Result};
 use crate::{
     environment::Broker,
     net,
+    pki::{Authority, Files},
     process::{Launch, Process},
     wait,
 };
@@ -54,15 +55,24 @@ impl RabbitMq {
         }
         let dir = dir.join("rabbitmq");
         std::fs::create_dir_all(&dir)?;
-        let [amqp, http, epmd, dist] = [
+        let [amqp, amqps, http, epmd, dist] = [
+            net::free_address()?,
             net::free_address()?,
             net::free_address()?,
             net::free_address()?,
             net::free_address()?,
         ];
-        std::fs::write(dir.join("rabbitmq.conf"), configuration(amqp, http, secret))?;
+        let authority = dir.join("authority");
+        let ca = Authority::new("isc-test-broker")?;
+        ca.keep(&authority)?;
+        let files = ca.issue(&["localhost"])?.write(&dir, "tls", &ca)?;
+        let plain = configuration(amqp, http, secret);
+        std::fs::write(dir.join("rabbitmq.conf"), plain + &encrypted(amqps, &files))?;
         std::fs::write(dir.join("advanced.config"), advanced)?;
-        std::fs::write(dir.join("plugins"), "[rabbitmq_management].")?;
+        std::fs::write(
+            dir.join("plugins"),
+            "[rabbitmq_management,rabbitmq_auth_mechanism_ssl].",
+        )?;
         // An epmd that the node would start itself would outlive it.
         let mapper = Launch::new("epmd", Path::new("epmd"), &dir)
             .args(["-port".to_owned(), epmd.port().to_string()])
@@ -72,6 +82,8 @@ impl RabbitMq {
         let process = launch.start()?;
         let broker = Broker {
             amqp,
+            amqps,
+            authority,
             http,
             password: secret.to_owned(),
         };
@@ -165,5 +177,24 @@ fn configuration(amqp: SocketAddr, http: SocketAddr, password: &str) -> String {
          disk_free_limit.absolute = 50MB\n",
         http.ip(),
         http.port()
+    )
+}
+
+/// A client may show a certificate, whose common name is then its user where it asks for that.
+fn encrypted(amqps: SocketAddr, files: &Files) -> String {
+    format!(
+        "listeners.ssl.default = {amqps}\n\
+         ssl_options.certfile = {}\n\
+         ssl_options.keyfile = {}\n\
+         ssl_options.cacertfile = {}\n\
+         ssl_options.verify = verify_peer\n\
+         ssl_options.fail_if_no_peer_cert = false\n\
+         ssl_cert_login_from = common_name\n\
+         auth_mechanisms.1 = PLAIN\n\
+         auth_mechanisms.2 = AMQPLAIN\n\
+         auth_mechanisms.3 = EXTERNAL\n",
+        files.cert.display(),
+        files.key.display(),
+        files.ca.display(),
     )
 }
