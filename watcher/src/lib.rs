@@ -182,7 +182,7 @@ pub async fn run(
     let metrics = Arc::new(Metrics::new(&mut registry));
     let lead = Lead::default();
     let prepared = prepare(&config, file.as_deref(), metrics.clone(), lead.clone()).await?;
-    let ports = Ports::open(&config, &metrics).await?;
+    let doors = Ports::open(&config, &metrics).await?;
     let admin_listener = listen("admin.listen", config.admin.listen).await?;
     let common = Common {
         metrics: metrics.clone(),
@@ -193,7 +193,7 @@ pub async fn run(
     let (readiness, rest) = (common.readiness.clone(), common.rest.clone());
     let mut parts = Parts::new(common);
     let ears = Arc::new(OnceLock::new());
-    parts.serve(ports, &prepared, &ears);
+    parts.serve(doors, &prepared, &ears);
     let admin = admin::serve(admin_listener, Arc::new(registry), readiness.clone(), rest);
     parts.add("the admin server", async { text(admin.await) });
     let Some(election) = &config.election else {

@@ -30,7 +30,7 @@ const VERSIONS: [&SupportedProtocolVersion; 2] = [&TLS13, &TLS12];
 pub struct Credentials<T> {
     section: String,
     files: Vec<Named>,
-    build: fn(&str, &[Read]) -> Result<Built<T>, TlsError>,
+    make: fn(&str, &[Read]) -> Result<Built<T>, TlsError>,
     pub(super) shown: Shown,
     state: Mutex<State<T>>,
 }
@@ -103,17 +103,17 @@ impl<T> Credentials<T> {
     fn new(
         section: &str,
         files: Vec<Named>,
-        build: fn(&str, &[Read]) -> Result<Built<T>, TlsError>,
+        make: fn(&str, &[Read]) -> Result<Built<T>, TlsError>,
         shown: Shown,
     ) -> Result<Self, TlsError> {
         let read: Vec<Read> = files.iter().map(Named::read).collect::<Result<_, _>>()?;
-        let built = build(section, &read)?;
+        let built = make(section, &read)?;
         shown.stale.set(0);
         shown.not_after.set(built.not_after.unwrap_or(0));
         Ok(Self {
             section: section.to_owned(),
             files,
-            build,
+            make,
             shown,
             state: Mutex::new(State {
                 seen: contents(&read),
@@ -148,7 +148,7 @@ impl<T> Credentials<T> {
         if now == state.seen {
             return Ok(());
         }
-        let built = (self.build)(&self.section, read)?;
+        let built = (self.make)(&self.section, read)?;
         state.seen = now;
         state.good = Arc::new(built.config);
         self.shown.not_after.set(built.not_after.unwrap_or(0));

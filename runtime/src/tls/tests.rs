@@ -123,11 +123,11 @@ async fn meet(
         let mut stream = connector.connect(name, stream).await?;
         stream.read_u8().await.map(drop)
     };
-    let (served, connected): (io::Result<Vec<String>>, io::Result<()>) =
+    let (inside, connected): (io::Result<Vec<String>>, io::Result<()>) =
         tokio::join!(serving, connecting);
     let words = |error: io::Error, section| explain(&error, section).unwrap_or(error.to_string());
     (
-        served.map_err(|error| words(error, "grpc.tls")),
+        inside.map_err(|error| words(error, "grpc.tls")),
         connected.map_err(|error| words(error, "watcherTls")),
     )
 }
@@ -135,9 +135,9 @@ async fn meet(
 #[tokio::test]
 async fn both_sides_know_each_other_by_their_certificates() {
     let bench = Bench::new();
-    let (served, connected) = meet(&bench.server().unwrap(), &bench.client(), "server").await;
+    let (inside, connected) = meet(&bench.server().unwrap(), &bench.client(), "server").await;
     assert_eq!(connected, Ok(()));
-    assert_eq!(served.unwrap(), ["client", "spiffe://corp/client"]);
+    assert_eq!(inside.unwrap(), ["client", "spiffe://corp/client"]);
 }
 
 #[tokio::test]
@@ -154,8 +154,8 @@ async fn what_is_wrong_with_a_peer_is_said_with_the_remedy() {
         ..bench.client_config()
     };
     let nobody = ClientCredentials::client("watcherTls", &nobody, Shown::default()).unwrap();
-    let (served, connected) = meet(&server, &nobody, "server").await;
-    assert!(served.unwrap_err().contains("shows no certificate"));
+    let (inside, connected) = meet(&server, &nobody, "server").await;
+    assert!(inside.unwrap_err().contains("shows no certificate"));
     let error = connected.unwrap_err();
     assert!(
         error.contains("is missing: check `watcherTls.certFile`"),
@@ -169,8 +169,8 @@ async fn what_is_wrong_with_a_peer_is_said_with_the_remedy() {
 
     // Trusts this server, but comes from elsewhere.
     std::fs::write(stranger.path("ca"), &bench.ca.pem).unwrap();
-    let (served, connected) = meet(&server, &stranger.client(), "server").await;
-    let error = served.unwrap_err();
+    let (inside, connected) = meet(&server, &stranger.client(), "server").await;
+    let error = inside.unwrap_err();
     assert!(error.contains("not in `grpc.tls.caFile`"), "{error}");
     let error = connected.unwrap_err();
     assert!(
