@@ -8,6 +8,7 @@
 //! and `parts`, which starts and ends them all.
 
 mod admission;
+mod check;
 pub mod config;
 mod convert;
 pub mod crd;
@@ -45,6 +46,7 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use admission::Admission;
+pub use check::{Report, check};
 use config::WatcherConfig;
 pub use election::ElectionError;
 use election::{Election, Lead};
@@ -108,7 +110,7 @@ pub enum WatcherError {
 ///
 /// # Errors
 /// The first thing that is wrong.
-pub async fn check(
+pub async fn check_config(
     config: &WatcherConfig,
     file: Option<&Path>,
 ) -> Result<Vec<String>, WatcherError> {

@@ -9,8 +9,9 @@ use tokio::{sync::watch, time::Instant};
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    Address, AmqpConfig, AmqpError, BrokerState, Link,
+    Address, AmqpConfig, AmqpError, BrokerState, CALL_TIMEOUT, Link, Topology,
     config::TLS_SECTION,
+    declare,
     socket::{self, Socket, Tls},
     within,
 };
@@ -100,7 +101,7 @@ impl Connector {
             let attempt = shutdown.run_until_cancelled(self.connect()).await;
             let Some(attempt) = attempt else { break };
             let ended = match attempt {
-                Ok((connection, socket)) => {
+                Ok((_, connection, socket)) => {
                     let since = Instant::now();
                     let ended = self.live(connection, &mut session, &mut nag).await;
                     // Whatever did not close by itself ends here.
@@ -125,6 +126,24 @@ impl Connector {
         self.down("shut down");
     }
 
+    /// Connects once, declares exchanges and the queues of these services, and ends. Returns where it was.
+    ///
+    /// # Errors
+    /// Why it could not.
+    pub async fn probe(
+        &self,
+        topology: &Topology,
+        services: &[String],
+    ) -> Result<String, AmqpError> {
+        let (address, connection, _socket) = self.connect().await?;
+        let opening = connection.create_channel();
+        let channel = within(CALL_TIMEOUT, "open channel", opening).await?;
+        declare(&channel, topology, services).await?;
+        let close = connection.close(200, "done".into());
+        within(CLOSE_TIMEOUT, "close", close).await?;
+        Ok(address.to_string())
+    }
+
     fn down(&self, why: &str) {
         self.part.not_ready(why);
         let down = BrokerState::Down(why.to_owned());
@@ -137,14 +156,14 @@ impl Connector {
 
     /// Connects to the first address that lets it in, beginning with any, so that many processes spread over
     /// a cluster's nodes.
-    async fn connect(&self) -> Result<(Connection, Arc<Socket>), AmqpError> {
+    async fn connect(&self) -> Result<(Address, Connection, Arc<Socket>), AmqpError> {
         let mut addresses = self.config.addresses()?;
         let first = rand::rng().random_range(0..addresses.len());
         addresses.rotate_left(first);
         let mut troubles = vec![];
         for address in addresses {
             match self.connect_to(&address).await {
-                Ok(connected) => return Ok(connected),
+                Ok((connection, socket)) => return Ok((address, connection, socket)),
                 Err(error) => troubles.push(error),
             }
         }
