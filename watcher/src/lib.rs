@@ -181,6 +181,7 @@ pub async fn run(
     shutdown: CancellationToken,
 ) -> Result<(), WatcherError> {
     let mut registry = Registry::default();
+    isc_runtime::metrics::register(&mut registry);
     let metrics = Arc::new(Metrics::new(&mut registry));
     let lead = Lead::default();
     let prepared = prepare(&config, file.as_deref(), metrics.clone(), lead.clone()).await?;

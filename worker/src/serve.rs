@@ -97,6 +97,7 @@ pub async fn run(checked: Checked, shutdown: CancellationToken) -> Result<(), Se
 impl Parts {
     fn start_admin(&mut self, listener: TcpListener, certificates: &CertificateMetrics) {
         let mut registry = Registry::default();
+        isc_runtime::metrics::register(&mut registry);
         self.metrics.register(&mut registry);
         certificates.register(&mut registry);
         let (registry, readiness) = (Arc::new(registry), self.readiness.clone());
