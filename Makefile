@@ -1,6 +1,6 @@
 # The one entry for every habit; the work is done in scripts/ and by isc-dev (tests/src/bin/isc-dev).
 
-.PHONY: help demo up down status test test-quick chaos overload lint check-deploy check-observability fmt gen bench-latency bench-policy build setup clean
+.PHONY: help demo up down status test upgrade-test test-quick chaos overload lint check-deploy check-observability fmt gen bench-latency bench-policy build setup clean
 .DEFAULT_GOAL := help
 
 RELEASE_BUILD := cargo build --release -p isc-watcher -p isc-worker -p isc-tests --bins
@@ -34,6 +34,9 @@ chaos: setup ## the fault suite: everything is broken while thousands of request
 overload: setup ## 50,000 waiting requests, 5,000 large ones, 500 workspaces, 10,000 finished ones: memory, order, watches, idle load
 	@echo "==> building (release)" && $(RELEASE_BUILD)
 	@for scene in crowd bulk wide idle; do $(ISC_DEV) chaos --scene $$scene || exit 1; done
+
+upgrade-test: setup build ## an upgrade from an earlier version under load, and the way back (OLD=commit, default the one before)
+	@scripts/upgrade-test.sh $(OLD)
 
 test-quick: ## the tests that need no servers
 	@cargo test --workspace --exclude isc-tests
