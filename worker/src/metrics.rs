@@ -141,7 +141,7 @@ mod tests {
         let certificates = CertificateMetrics::default();
         certificates.register(&mut registry);
         for name in ["watcher", "amqp"] {
-            certificates.of(name, true);
+            drop(certificates.of(name, true));
         }
         let said = table::said(PAGE, &["isc-worker", "Both"]);
         let differences = table::differences(&table::exported(&registry), &said);
