@@ -44,7 +44,7 @@ test-quick: ## the tests that need no servers
 lint: ## formatting, clippy, docs, honest manifests, generated files, scripts, dependencies
 	@scripts/lint.sh
 
-check-deploy: ## what kubectl and docker-compose say of deploy/
+check-deploy: ## what helm, kubectl and docker-compose say of deploy/; the chart's tests and schemas
 	@scripts/check-deploy.sh
 
 check-observability: ## what promtool says of the alert rules
@@ -55,6 +55,7 @@ fmt: ## format the code
 
 gen: ## write the generated files in deploy/
 	@cargo run -q -p isc-watcher --bin crdgen -- deploy
+	@scripts/render-base.sh
 
 bench-latency: setup ## time from created to Succeeded for 50 short requests, one after the other
 	@echo "==> building (release)" && $(RELEASE_BUILD)
