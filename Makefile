@@ -1,6 +1,6 @@
 # The one entry for every habit; the work is done in scripts/ and by isc-dev (tests/src/bin/isc-dev).
 
-.PHONY: help demo up down status test test-quick chaos overload lint check-deploy fmt gen bench-latency bench-policy build setup clean
+.PHONY: help demo up down status test test-quick chaos overload lint check-deploy compose-test fmt gen bench-latency bench-policy build setup clean
 .DEFAULT_GOAL := help
 
 RELEASE_BUILD := cargo build --release -p isc-watcher -p isc-worker -p isc-tests --bins
@@ -43,6 +43,9 @@ lint: ## formatting, clippy, docs, honest manifests, generated files, scripts, d
 
 check-deploy: ## what kubectl and docker-compose say of deploy/
 	@scripts/check-deploy.sh
+
+compose-test: ## docker-compose.yml as it is, in a Docker daemon of its own: images, start, kills, restarts (root)
+	@scripts/compose-test.sh
 
 fmt: ## format the code
 	@cargo fmt --all
