@@ -89,7 +89,22 @@ sign_params() { printf '{digest: "sha256:%s"}' "$(sha256sum "$1" | cut -d' ' -f1
 field() { kubectl_of "$1" get "isr/$2" -o "jsonpath={$3}"; } # TEAM NAME PATH
 phase_is() { same "$(field "$1" "$2" .status.phase)" "$3"; } # TEAM NAME PHASE
 finished() { kubectl_of "$1" wait --for=condition=Finished "isr/$2" --timeout="${3:-90}s"; } # TEAM NAME [SECONDS]
-running() { kubectl_of "$1" wait --for=jsonpath='{.status.phase}'=Running "isr/$2" --timeout=60s; }
+
+has_job() { docker top "$1" -eo pid,args | grep '[p]ublish\.sh'; } # WORKER
+
+worker_with_job() {
+    local id
+    for id in $(ids worker); do has_job "$id" >/dev/null && echo "$id" && return 0; done
+    return 1
+}
+
+# start_job NAME: team-a asks for it; sets `worker` to the container that runs it. A job takes eight seconds, and so
+# may kubectl on a slow machine: it is not waited for.
+start_job() {
+    request team-a "$1" publish "$(publish_params "$1")" | apply team-a &
+    eventually 90 worker_with_job || die "no worker runs team-a/$1: see $logs/kubectl.log"
+    worker=$(worker_with_job) || die "the job of team-a/$1 ended too soon"
+}
 
 succeeds() { finished "$@" && phase_is "$1" "$2" Succeeded; }
 
