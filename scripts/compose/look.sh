@@ -1,6 +1,6 @@
 # shellcheck shell=bash
 # How the acts look at the environment and touch it.
-# shellcheck disable=SC2154  # compose_program, project and logs are set by scripts/compose-test.sh
+# shellcheck disable=SC2154,SC2034  # compose_program, project, run and logs are set elsewhere; `worker` is used elsewhere
 
 compose() { "${compose_program[@]}" --project-name "$project" --file docker-compose.yml "$@"; }
 
