@@ -1,6 +1,6 @@
 # The one entry for every habit; the work is done in scripts/ and by isc-dev (tests/src/bin/isc-dev).
 
-.PHONY: help demo up down status test upgrade-test test-quick chaos overload lint check-deploy check-observability fmt gen bench-latency bench-policy build setup clean
+.PHONY: help demo up down status test upgrade-test test-quick chaos overload lint check-deploy check-observability compose-test fmt gen bench-latency bench-policy build setup clean
 .DEFAULT_GOAL := help
 
 RELEASE_BUILD := cargo build --release -p isc-watcher -p isc-worker -p isc-tests --bins
@@ -49,6 +49,8 @@ check-deploy: ## what helm, kubectl and docker-compose say of deploy/; the chart
 
 check-observability: ## what promtool says of the alert rules
 	@scripts/check-observability.sh
+compose-test: ## docker-compose.yml as it is, in a Docker daemon of its own: images, start, kills, restarts (root)
+	@scripts/compose-test.sh
 
 fmt: ## format the code
 	@cargo fmt --all

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Installs or builds whatever the demo and the tests need and is not there yet. Safe to run again.
 #
-# usage: scripts/setup.sh [--lint]     --lint: only what `make lint` needs
+# usage: scripts/setup.sh [--lint|--compose]     only what `make lint` or `make compose-test` needs
 set -euo pipefail
 
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
@@ -76,6 +76,17 @@ if [ "${1:-}" = --lint ]; then
     need shellcheck command -v shellcheck
     install_missing
     need_promtool
+    exit
+fi
+if [ "${1:-}" = --compose ]; then
+    need docker.io command -v dockerd
+    docker compose version >/dev/null 2>&1 || need docker-compose command -v docker-compose
+    need debootstrap command -v debootstrap
+    need slirp4netns command -v slirp4netns
+    need iptables command -v iptables
+    need util-linux command -v unshare
+    need openssl command -v openssl
+    install_missing
     exit
 fi
 need rabbitmq-server test -e $rabbitmq
