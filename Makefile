@@ -49,6 +49,7 @@ check-deploy: ## what helm, kubectl and docker-compose say of deploy/; the chart
 
 check-observability: ## what promtool says of the alert rules
 	@scripts/check-observability.sh
+
 compose-test: ## docker-compose.yml as it is, in a Docker daemon of its own: images, start, kills, restarts (root)
 	@scripts/compose-test.sh
 
