@@ -15,6 +15,7 @@ pub mod ledger;
 pub mod manifests;
 pub mod metrics;
 pub mod net;
+pub mod pki;
 pub mod process;
 pub mod provider;
 pub mod rights;

@@ -4,10 +4,13 @@
 //! this crate is the shell around it: `kcp` (objects), `kinds` (what
 //! they say), `tickets` and `dead` (broker), `grpc` (workers),
 //! `engine` (the task that feeds the engine and carries out its effects), `election` (who of several leads), `reload` (what may run and wait,
-//! as files say it), `policy` and `admission` (who may ask for what), `audit` (who decided what, in lines of its own), `scaler` (how many workers KEDA should run), and `parts`, which starts and ends them all.
+//! as files say it), `policy` and `admission` (who may ask for what), `audit` (who decided what, in lines of its own),
+//! `scaler` (how many workers KEDA should run), `tls` (who gets through to a port), and `parts`, which starts and
+//! ends them all.
 
 mod admission;
 mod audit;
+mod check;
 pub mod config;
 mod convert;
 pub mod crd;
@@ -20,10 +23,12 @@ mod kinds;
 mod metrics;
 mod parts;
 pub mod policy;
+mod ports;
 mod reload;
 mod scaler;
 mod select;
 mod tickets;
+mod tls;
 
 use std::{
     path::{Path, PathBuf},
@@ -35,24 +40,27 @@ use isc_runtime::{
     amqp::AmqpError,
     config::ConfigError,
     services::{Catalogue, CatalogueError},
+    tls::{ClientCredentials, TlsError},
 };
 use prometheus_client::registry::Registry;
 use serde_json::{Map, Value};
-use tokio::{net::TcpListener, sync::watch};
+use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use admission::Admission;
 pub use audit::AuditError;
+pub use check::{Report, check};
 use config::WatcherConfig;
 pub use election::ElectionError;
 use election::{Election, Lead};
+use grpc::Allowed;
 use kcp::Clients;
 pub use kcp::KubeconfigError;
 use kinds::Kinds;
 use metrics::Metrics;
 use parts::{Common, Parts, text};
 use policy::{Policy, PolicyError};
-use scaler::Scaler;
+use ports::{Ports, listen};
 use select::Select;
 
 /// Why the watcher cannot start or go on.
@@ -73,6 +81,9 @@ pub enum WatcherError {
     /// There can be no audit.
     #[error(transparent)]
     Audit(#[from] AuditError),
+    /// Certificates cannot be used.
+    #[error(transparent)]
+    Tls(#[from] TlsError),
     /// There is no way to reach kcp.
     #[error(transparent)]
     Kubeconfig(#[from] KubeconfigError),
@@ -105,12 +116,13 @@ pub enum WatcherError {
 ///
 /// # Errors
 /// The first thing that is wrong.
-pub async fn check(
+pub async fn check_config(
     config: &WatcherConfig,
     file: Option<&Path>,
 ) -> Result<Vec<String>, WatcherError> {
     let metrics = Arc::new(Metrics::new(&mut Registry::default()));
-    let prepared = prepare(config, file, metrics, Lead::default()).await?;
+    let prepared = prepare(config, file, metrics.clone(), Lead::default()).await?;
+    Ports::check(config, &metrics)?;
     if let Some(election) = &config.election {
         election::check(election).await?;
     }
@@ -123,6 +135,10 @@ struct Prepared {
     services: watch::Sender<Arc<Catalogue>>,
     /// Likewise.
     policy: watch::Sender<Arc<Policy>>,
+    /// Likewise.
+    allowed: watch::Sender<Arc<Allowed>>,
+    /// For the broker.
+    credentials: Option<Arc<ClientCredentials>>,
     /// All keys of the configuration.
     keys: Map<String, Value>,
     topology: isc_runtime::amqp::Topology,
@@ -139,8 +155,10 @@ async fn prepare(
     let policy = watch::Sender::new(Arc::new(config.policy.load(file)?));
     let catalogue = Catalogue::load(&config.services_dir)?;
     let topology = config.amqp.topology(&config.instance)?;
-    config.amqp.address()?;
+    config.amqp.addresses()?;
     audit::check(config.audit.as_ref())?;
+    let credentials = config.amqp.credentials(&metrics.certificates)?;
+    let allowed = watch::Sender::new(Arc::new(Allowed::new(&config.grpc)?));
     let services = watch::Sender::new(Arc::new(catalogue));
     let audited = config.audit.is_some();
     let admission = Admission::new(policy.subscribe(), &config.instance, audited, metrics);
@@ -152,6 +170,8 @@ async fn prepare(
     Ok(Prepared {
         services,
         policy,
+        allowed,
+        credentials,
         keys: isc_runtime::config::load(file)?,
         topology,
         clients,
@@ -169,10 +189,11 @@ pub async fn run(
     shutdown: CancellationToken,
 ) -> Result<(), WatcherError> {
     let mut registry = Registry::default();
+    isc_runtime::metrics::register(&mut registry);
     let metrics = Arc::new(Metrics::new(&mut registry));
     let lead = Lead::default();
     let prepared = prepare(&config, file.as_deref(), metrics.clone(), lead.clone()).await?;
-    let grpc_listener = listen("grpc.listen", config.grpc.listen).await?;
+    let doors = Ports::open(&config, &metrics).await?;
     let admin_listener = listen("admin.listen", config.admin.listen).await?;
     let common = Common {
         metrics: metrics.clone(),
@@ -182,16 +203,8 @@ pub async fn run(
     };
     let (readiness, rest) = (common.readiness.clone(), common.rest.clone());
     let mut parts = Parts::new(common);
-    if let Some(scaler) = &config.scaler {
-        let listener = listen("scaler.listen", scaler.listen).await?;
-        let scaler = Scaler::new(parts.demands(), rest.clone());
-        parts.add("the scaler", async { text(scaler.serve(listener).await) });
-    }
     let ears = Arc::new(OnceLock::new());
-    let service = grpc::Service::new(ears.clone(), metrics.clone(), rest.clone());
-    parts.add("the gRPC server", async {
-        text(service.serve(grpc_listener).await)
-    });
+    parts.serve(doors, &prepared, &ears);
     let admin = admin::serve(admin_listener, Arc::new(registry), readiness.clone(), rest);
     parts.add("the admin server", async { text(admin.await) });
     let Some(election) = &config.election else {
@@ -235,6 +248,9 @@ async fn as_it_is_now(
         let config = started.0.with_live_keys_of(now);
         let mut prepared = prepare(&config, file, metrics.clone(), lead).await?;
         prepared.keys.clone_from(&started.1.keys);
+        // The gRPC server listens to this one already.
+        let allowed = std::mem::replace(&mut prepared.allowed, started.1.allowed.clone());
+        prepared.allowed.send_replace(allowed.borrow().clone());
         Ok::<_, WatcherError>((config, prepared))
     };
     match read.await {
@@ -258,17 +274,4 @@ pub(crate) fn announce(policy: &Policy, metrics: &Metrics) {
     for warning in policy.warnings() {
         tracing::warn!("{warning}");
     }
-}
-
-async fn listen(
-    key: &'static str,
-    address: std::net::SocketAddr,
-) -> Result<TcpListener, WatcherError> {
-    TcpListener::bind(address)
-        .await
-        .map_err(|source| WatcherError::Listen {
-            key,
-            address,
-            source,
-        })
 }

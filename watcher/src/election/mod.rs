@@ -19,7 +19,7 @@ use kube::{
 };
 use tokio::sync::oneshot;
 
-use crate::config::ElectionConfig;
+use crate::{check::Report, config::ElectionConfig, kcp};
 pub(crate) use lead::Lead;
 use rival::Rival;
 use seal::{Seal, Word};
@@ -117,12 +117,7 @@ impl Election {
         lead: Lead,
         part: Part,
     ) -> Result<Self, ElectionError> {
-        let mut cluster = cluster(config.kubeconfig.as_ref()).await?;
-        let namespace = config.namespace.clone();
-        let namespace = namespace.unwrap_or_else(|| cluster.default_namespace.clone());
-        // Each try has its time, and a 409 must be the answer to the first one.
-        cluster.default_retry = false;
-        let client = Client::try_from(cluster).map_err(ElectionError::Client)?;
+        let (client, namespace) = place(config).await?;
         let lease = Duration::from_secs(config.lease_seconds);
         Ok(Self {
             seal: Seal::new(Api::namespaced(client, &namespace), instance, lease),
@@ -314,6 +309,40 @@ pub(crate) async fn check(config: &ElectionConfig) -> Result<(), ElectionError> 
         Some(path) => cluster(Some(path)).await.map(drop),
         None => Ok(()),
     }
+}
+
+/// Looks for what an election needs in the private cluster.
+///
+/// # Errors
+/// See [`ElectionError`].
+pub(crate) async fn probe(
+    config: &ElectionConfig,
+    instance: &str,
+    report: &mut Report,
+) -> Result<(), ElectionError> {
+    let (client, namespace) = place(config).await?;
+    let lease = Duration::from_secs(config.lease_seconds);
+    let seal = Seal::new(Api::namespaced(client.clone(), &namespace), instance, lease);
+    let name = format!("isc-{instance}-leader");
+    match seal.read().await {
+        Ok(_) => report.fine(format!(
+            "election: the Lease {namespace}/{name} can be read"
+        )),
+        Err(error) => report.missing(format!("election: {}", seal.explain(&error))),
+    }
+    kcp::probe_election(&client, &namespace, &name, report).await;
+    Ok(())
+}
+
+/// Where the Lease is.
+async fn place(config: &ElectionConfig) -> Result<(Client, String), ElectionError> {
+    let mut cluster = cluster(config.kubeconfig.as_ref()).await?;
+    let namespace = config.namespace.clone();
+    let namespace = namespace.unwrap_or_else(|| cluster.default_namespace.clone());
+    // Each try has its time, and a 409 must be the answer to the first one.
+    cluster.default_retry = false;
+    let client = Client::try_from(cluster).map_err(ElectionError::Client)?;
+    Ok((client, namespace))
 }
 
 async fn cluster(kubeconfig: Option<&PathBuf>) -> Result<Config, ElectionError> {

@@ -170,6 +170,11 @@ impl Clients {
         self.base.cluster_url.to_string()
     }
 
+    /// The namespace that KUBECONFIG names.
+    pub(super) fn namespace(&self) -> String {
+        self.base.default_namespace.clone()
+    }
+
     /// How requests are reached, said once, before the first of them is known.
     pub(super) fn reaches(&self, mode: Mode) {
         self.mode.get_or_init(|| mode);
