@@ -154,6 +154,8 @@ fn a_changed_file_is_told_with_its_digest_and_whether_it_is_in_force() -> Result
     scene::run(async |scene| {
         let file = file(scene);
         let policy = scene.dir.join("policy.yaml");
+        // One that stays: a folder without any is a mistake.
+        scene.service("other", "true")?;
         std::fs::write(&policy, "rules: [{name: first, effect: accept}]\n")?;
         let mut config = scene.watcher_config();
         set(&mut config, "policy", json!({"file": policy}));
