@@ -39,7 +39,7 @@ requirements() {
         skip "kubectl is not linked statically, so the image that gets it could not run it"
     [[ $(rustc --version) == "rustc $rust_version "* ]] || skip "the Dockerfile wants Rust $rust_version, here is $(rustc --version)"
     mkdir -p "$cache" "$logs"
-    [ "$(df --output=avail -k "$cache" | tail -n 1)" -gt 15000000 ] || skip "it needs 15 GB of free disk in $cache"
+    [ "$(df --output=avail -k "$cache" | tail -n 1)" -gt 9000000 ] || skip "it needs 9 GB of free disk in $cache"
     kcp=$("$here/kcp.sh") || skip "there is no kcp (above)"
 }
 
