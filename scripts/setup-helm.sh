@@ -49,7 +49,7 @@ build_into_cache() {
         flock 9
     fi
     if are_there; then return; fi
-    say "building ${programs[*]} into $folder (once; about 4 minutes on 2 cores)"
+    say "building ${programs[*]} into $folder (once; about 3 minutes on 2 cores)"
     rm -rf "$folder/new"
     with_progress "helm: building" "$folder/build.log" no_detail build "$folder/new"
     mv "$folder/new"/* "$folder/"

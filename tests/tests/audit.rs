@@ -51,6 +51,100 @@ fn line<'a>(lines: &'a [Value], uid: &str, event: &str) -> Result<&'a Value> {
     found.with_context(|| format!("no {event} of {uid}"))
 }
 
+const ACCEPTED: &str = "accepted everybody";
+const STARTED: &str = "started 1 worker-1";
+const SUCCESS: &str = "attemptEnded 1 worker-1 succeeded";
+const STOPPED: &str = "attemptEnded 1 worker-1 cancelled";
+const ENDED: &str = "ended 1 worker-1 Succeeded Succeeded";
+
+/// The requests of a test, by their UIDs.
+struct Asked {
+    good: String,
+    unknown: String,
+    again: String,
+    cancelled: String,
+    deleted: String,
+}
+
+impl Asked {
+    /// Asks for something of everything; two are stopped while they run.
+    async fn all(scene: &Scene, params: &Value) -> Result<Self> {
+        let retries = json!({"retries": 1});
+        let asked = Self {
+            good: scene.team.ask("good", "echo", params.clone()).await?,
+            unknown: scene.team.ask("unknown", "rocket", json!({})).await?,
+            again: scene.team.ask_with("again", "moody", &retries).await?,
+            cancelled: scene.team.ask("cancelled", "slow", json!({})).await?,
+            deleted: scene.team.ask("deleted", "slow", json!({})).await?,
+        };
+        for name in ["cancelled", "deleted"] {
+            scene.team.wait_phase(name, "Running").await?;
+        }
+        scene.team.cancel("cancelled").await?;
+        let requests = scene.team.requests("default");
+        requests.delete("deleted", &DeleteParams::default()).await?;
+        Ok(asked)
+    }
+
+    fn uids(&self) -> [&str; 5] {
+        let Self {
+            good,
+            unknown,
+            again,
+            cancelled,
+            deleted,
+        } = self;
+        [good, unknown, again, cancelled, deleted]
+    }
+
+    /// Waits until the whole life of each is told.
+    async fn are_told(&self, file: &Path) -> Result<()> {
+        told(file, &self.good, &[ACCEPTED, STARTED, SUCCESS, ENDED]).await?;
+        told(file, &self.unknown, &["rejected everybody UnknownService"]).await?;
+        let wanted = [
+            ACCEPTED,
+            STARTED,
+            "attemptEnded 1 worker-1 failed JobFailed",
+            "started 2 worker-1",
+            "attemptEnded 2 worker-1 succeeded",
+            "ended 2 worker-1 Succeeded Succeeded",
+        ];
+        told(file, &self.again, &wanted).await?;
+        let end = "ended 1 worker-1 Cancelled Cancelled";
+        let wanted = [ACCEPTED, STARTED, "cancelled request", STOPPED, end];
+        told(file, &self.cancelled, &wanted).await?;
+        let wanted = [ACCEPTED, STARTED, "cancelled deletion", STOPPED];
+        told(file, &self.deleted, &wanted).await.map(drop)
+    }
+}
+
+/// What is told of who asked, for what, and what came of it.
+fn says_whose(scene: &Scene, lines: &[Value], good: &str, params: &Value) -> Result<()> {
+    let whose = line(lines, good, "accepted")?;
+    for (field, wanted) in [
+        ("version", json!(1)),
+        ("instance", json!("isc")),
+        ("requester", json!("alice")),
+        ("workspace", json!(scene.team.path)),
+        ("cluster", json!(scene.team.cluster)),
+        ("namespace", json!("default")),
+        ("name", json!("good")),
+        ("kind", json!("requests.internal.services")),
+        ("service", json!("echo")),
+    ] {
+        assert_eq!(whose[field], wanted, "{whose}");
+    }
+    let wanted = digest(params)?;
+    for (event, field) in [
+        ("accepted", "paramsDigest"),
+        ("started", "paramsDigest"),
+        ("ended", "resultDigest"),
+    ] {
+        assert_eq!(line(lines, good, event)?[field], wanted, "{event}");
+    }
+    Ok(())
+}
+
 #[test]
 fn every_decision_on_a_request_is_told_once_across_restarts() -> Result<()> {
     scene::run(async |scene| {
@@ -64,74 +158,9 @@ fn every_decision_on_a_request_is_told_once_across_restarts() -> Result<()> {
         let mut first = watcher(scene, &file).await?;
         let _worker = scene.worker("worker-1").await?;
         let params = json!({"z": [1, {"b": "ü", "a": null}], "a": "x"});
-        let good = scene.team.ask("good", "echo", params.clone()).await?;
-        let unknown = scene.team.ask("unknown", "rocket", json!({})).await?;
-        let again = scene
-            .team
-            .ask_with("again", "moody", &json!({"retries": 1}))
-            .await?;
-        let cancelled = scene.team.ask("cancelled", "slow", json!({})).await?;
-        let deleted = scene.team.ask("deleted", "slow", json!({})).await?;
-        for name in ["cancelled", "deleted"] {
-            scene.team.wait_phase(name, "Running").await?;
-        }
-        scene.team.cancel("cancelled").await?;
-        let requests = scene.team.requests("default");
-        requests.delete("deleted", &DeleteParams::default()).await?;
-
-        let accepted = "accepted everybody";
-        let (started, over) = ("started 1 worker-1", "attemptEnded 1 worker-1");
-        let success = format!("{over} succeeded");
-        let ended = "ended 1 worker-1 Succeeded Succeeded";
-        let wanted = [accepted, started, &success, ended];
-        let lines = told(&file, &good, &wanted).await?;
-        told(&file, &unknown, &["rejected everybody UnknownService"]).await?;
-        let (failed, stopped) = (
-            format!("{over} failed JobFailed"),
-            format!("{over} cancelled"),
-        );
-        let wanted = [
-            accepted,
-            started,
-            &failed,
-            "started 2 worker-1",
-            "attemptEnded 2 worker-1 succeeded",
-            "ended 2 worker-1 Succeeded Succeeded",
-        ];
-        told(&file, &again, &wanted).await?;
-        let wanted = [
-            accepted,
-            started,
-            "cancelled request",
-            &stopped,
-            "ended 1 worker-1 Cancelled Cancelled",
-        ];
-        told(&file, &cancelled, &wanted).await?;
-        let wanted = [accepted, started, "cancelled deletion", &stopped];
-        told(&file, &deleted, &wanted).await?;
-
-        let whose = line(&lines, &good, "accepted")?;
-        for (field, wanted) in [
-            ("version", json!(1)),
-            ("instance", json!("isc")),
-            ("requester", json!("alice")),
-            ("workspace", json!(scene.team.path)),
-            ("cluster", json!(scene.team.cluster)),
-            ("namespace", json!("default")),
-            ("name", json!("good")),
-            ("kind", json!("requests.internal.services")),
-            ("service", json!("echo")),
-        ] {
-            assert_eq!(whose[field], wanted, "{whose}");
-        }
-        let wanted = digest(&params)?;
-        for (event, field) in [
-            ("accepted", "paramsDigest"),
-            ("started", "paramsDigest"),
-            ("ended", "resultDigest"),
-        ] {
-            assert_eq!(line(&lines, &good, event)?[field], wanted, "{event}");
-        }
+        let asked = Asked::all(scene, &params).await?;
+        asked.are_told(&file).await?;
+        says_whose(scene, &lines_of(&file)?, &asked.good, &params)?;
 
         let status = first.process.terminate(wait::USUAL).await?;
         assert!(status.success(), "{status}");
@@ -140,9 +169,8 @@ fn every_decision_on_a_request_is_told_once_across_restarts() -> Result<()> {
         assert_eq!(last["event"], "stopped", "{last}");
         let _next = watcher(scene, &file).await?;
         let fresh = scene.team.ask("fresh", "echo", json!({})).await?;
-        let wanted = [accepted, started, &success, ended];
-        let lines = told(&file, &fresh, &wanted).await?;
-        for uid in [&good, &unknown, &again, &cancelled, &deleted] {
+        let lines = told(&file, &fresh, &[ACCEPTED, STARTED, SUCCESS, ENDED]).await?;
+        for uid in asked.uids() {
             assert_eq!(trail(&lines, uid), trail(&before, uid), "told again");
         }
         Ok(())

@@ -58,10 +58,6 @@ impl Trail {
                 assert!(!self.accepted && !self.ended, "{why}");
                 self.accepted = true;
             }
-            What::Rejected(..) => {
-                assert!(self.runs.is_none() && !self.ended, "{why}");
-                self.ended = true;
-            }
             What::Started { attempt, .. } | What::Adopted { attempt, .. } => {
                 assert!(self.runs.is_none() && !self.ended, "{why}");
                 assert!(*attempt >= self.newest, "{why}");
@@ -77,7 +73,7 @@ impl Trail {
             }
             // The object may come back, as good as new.
             What::Cancelled(_) => (self.accepted, self.ended) = (false, false),
-            What::Ended { .. } => {
+            What::Rejected(..) | What::Ended { .. } => {
                 assert!(self.runs.is_none() && !self.ended, "{why}");
                 self.ended = true;
             }

@@ -45,10 +45,10 @@ fn holder() -> Holder {
     }
 }
 
-fn judged() -> Option<Arc<Judged>> {
+fn judged() -> Arc<Judged> {
     let rule = "everybody".into();
     let params = digest::of_json("{}");
-    Some(Arc::new(Judged { rule, params }))
+    Arc::new(Judged { rule, params })
 }
 
 fn ended() -> RequestStatus {
@@ -97,8 +97,8 @@ fn facts() -> Vec<Fact> {
             digest: Some(digest::of_bytes(b"")),
             in_force: true,
         },
-        decision(What::Accepted(judged())),
-        decision(What::Rejected(Reason::NotAccepted, judged())),
+        decision(What::Accepted(Some(judged()))),
+        decision(What::Rejected(Reason::NotAccepted, Some(judged()))),
         decision(What::Rejected(Reason::InvalidRequest, None)),
         decision(started(r#"{"token": "secret"}"#)),
         decision(What::Adopted {
