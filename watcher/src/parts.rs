@@ -1,6 +1,7 @@
 //! The parts of the process: who starts them, what they share, and who ends when.
 
 mod auditing;
+mod broker;
 
 use std::{
     path::PathBuf,
@@ -11,7 +12,6 @@ use std::{
 use isc_core::{engine::Engine, ids::Now};
 use isc_runtime::{
     admin::Readiness,
-    amqp::{BrokerState, Connector, Topology},
     services::Catalogue,
     tls::{ClientCredentials, Credentials},
 };
@@ -27,16 +27,14 @@ use crate::{
     Prepared, WatcherError, announce,
     audit::Auditor,
     config::WatcherConfig,
-    dead::DeadLetters,
     election::{Election, Seat, Won},
     engine::{EngineTask, Input, Inputs, Outputs},
     grpc::{Ears, Service},
-    kcp::{Announcer, Before, Clients, Follower, Mark, News, Services},
+    kcp::{Announcer, Before, Clients, Follower, Mark, News},
     metrics::Metrics,
     ports::Ports,
     reload::{Outlets, Reloader, Sources},
     scaler::{Demand, Scaler},
-    tickets::{Offer, Publisher},
 };
 
 /// Events that wait for the engine; whoever brings more waits.
@@ -294,66 +292,6 @@ impl Parts {
         let follower = Follower::new(clients, config.kcp.clone(), inputs.clone(), shown);
         let following = follower.run(before, self.common.rest.clone());
         self.add("the endpoint follower", async { text(following.await) });
-    }
-
-    /// Starts the publisher; returns the state of its connection.
-    fn publisher(
-        &mut self,
-        config: &WatcherConfig,
-        (topology, services): (Topology, Services),
-        inputs: &mpsc::Sender<Input>,
-        offers: mpsc::Receiver<Offer>,
-    ) -> watch::Receiver<BrokerState> {
-        let rest = self.common.rest.clone();
-        let connector = self.connector(config, "", "rabbitmq");
-        let state = connector.state();
-        let publisher = Publisher {
-            instance: config.instance.clone(),
-            topology,
-            services,
-            offers,
-            inputs: inputs.clone(),
-            metrics: self.common.metrics.clone(),
-            stop: rest.clone(),
-            declared: Instant::now(),
-        };
-        self.add("the publisher", async move {
-            connector.supervise(rest, publisher).await;
-            Ok(())
-        });
-        state
-    }
-
-    fn dead_letters(
-        &mut self,
-        config: &WatcherConfig,
-        topology: Topology,
-        inputs: &mpsc::Sender<Input>,
-        mut publishing: watch::Receiver<BrokerState>,
-    ) {
-        let rest = self.common.rest.clone();
-        let connector = self.connector(config, " dead letters", "rabbitmq dead letters");
-        let letters = DeadLetters {
-            instance: config.instance.clone(),
-            topology,
-            inputs: inputs.clone(),
-            metrics: self.common.metrics.clone(),
-            stop: rest.clone(),
-        };
-        self.add("the consumer of dead letters", async move {
-            // One connection tries until there is a broker; two would say everything twice.
-            let there = publishing.wait_for(BrokerState::is_connected);
-            if rest.run_until_cancelled(there).await.is_some() {
-                connector.supervise(rest, letters).await;
-            }
-            Ok(())
-        });
-    }
-
-    fn connector(&self, config: &WatcherConfig, purpose: &str, part: &'static str) -> Connector {
-        let name = format!("isc-watcher {}{purpose}", config.instance);
-        let part = self.common.readiness.part(part);
-        Connector::new(config.amqp.clone(), self.credentials.clone(), name, part)
     }
 
     /// Ends what there is of a watcher that never led.
