@@ -11,7 +11,7 @@ use isc_tests::{
 };
 use serde_json::{Value, json};
 
-const JOBS: usize = 150;
+const JOBS: usize = 300;
 
 /// Where the management API shows the queue.
 const QUEUE: &str = "/api/queues/%2f/isc.requests.work";
@@ -56,9 +56,9 @@ fn nothing_is_lost_or_runs_twice_when_the_leader_of_a_queue_dies() -> Result<()>
         let mut watcher = scene.start_watcher(config)?;
         watcher.ready().await?;
         let _workers = start(scene, &urls).await?;
+        let leading = leader(&nodes[0]).await?;
         make(scene, JOBS, &json!({"millis": 200})).await?;
         started(scene, 10).await?;
-        let leading = leader(&nodes[0]).await?;
         // They are in the order in which they end: the last one was the first.
         let at = (1..=3).find(|number| leading == format!("isc-{number}@localhost"));
         let at = nodes.len() - at.context("a node of another name leads")?;

@@ -5,7 +5,7 @@ use isc_tests::{
     Scene,
     isc::{program, set},
     rights::{Right, Rights},
-    scene,
+    scene, wait,
 };
 use serde_json::Value;
 
@@ -62,10 +62,15 @@ fn what_is_missing_is_named_with_the_remedy() -> Result<()> {
             (Right::Leases("create"), false, "each restart costs"),
         ] {
             rights.take(&right).await?;
-            let (code, text) = check(scene, &config).await?;
+            // kcp takes its time until a changed role counts.
+            wait::until("the right is missed", wait::USUAL, async || {
+                let (code, text) = check(scene, &config).await?;
+                ensure!(text.contains(words), "no `{words}`: {text}");
+                ensure!(code == Some(i32::from(fails)), "{code:?}: {text}");
+                Ok(())
+            })
+            .await?;
             rights.restore().await?;
-            ensure!(text.contains(words), "no `{words}`: {text}");
-            ensure!(code == Some(i32::from(fails)), "{code:?}: {text}");
         }
         let mut wrong = config.clone();
         set(&mut wrong, "kcp.endpointSlice", "nobody");

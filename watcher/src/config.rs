@@ -256,7 +256,11 @@ impl WatcherConfig {
     pub(crate) fn with_live_keys_of(&self, other: Self) -> Self {
         Self {
             grpc: GrpcConfig {
-                workers: other.grpc.workers,
+                workers: if other.grpc.plaintext == self.grpc.plaintext {
+                    other.grpc.workers
+                } else {
+                    self.grpc.workers.clone()
+                },
                 ..self.grpc.clone()
             },
             pause: other.pause,

@@ -271,6 +271,7 @@ impl Parts {
             file,
             services: config.services_dir.clone(),
             policy: Arc::default(),
+            plaintext: config.grpc.plaintext,
         };
         let outside = (inputs.clone(), self.audit.clone(), metrics);
         let reloader = Reloader::new(sources, (config, keys), outlets, outside);

@@ -45,6 +45,8 @@ pub(crate) struct Sources {
     pub(crate) services: PathBuf,
     /// The file of the policy, when it has one of its own, as the newest configuration names it.
     pub(crate) policy: Arc<Mutex<Option<PathBuf>>>,
+    /// Whether workers need no certificates at the port as it was opened.
+    pub(crate) plaintext: bool,
 }
 
 /// Where what was read goes, besides the engine.
@@ -64,7 +66,8 @@ struct Loaded {
     keys: Map<String, Value>,
     catalogue: Arc<Catalogue>,
     policy: Arc<Policy>,
-    allowed: Arc<Allowed>,
+    /// None where the port would be of the other kind, which takes another start.
+    allowed: Option<Arc<Allowed>>,
     live: Reconfigure,
 }
 
@@ -95,7 +98,10 @@ impl Sources {
             live: config.reconfigure(&catalogue),
             catalogue: Arc::new(catalogue),
             policy: Arc::new(policy),
-            allowed: Arc::new(Allowed::new(&config.grpc)?),
+            allowed: (config.grpc.plaintext == self.plaintext)
+                .then(|| Allowed::new(&config.grpc))
+                .transpose()?
+                .map(Arc::new),
         })
     }
 
@@ -147,6 +153,7 @@ impl Reloader {
             file: sources.file.map(absolute),
             services: absolute(sources.services),
             policy: sources.policy,
+            plaintext: sources.plaintext,
         };
         *sources.policy() = config.policy.path(sources.file.as_deref());
         let catalogue = outlets.services.borrow().clone();
@@ -157,7 +164,7 @@ impl Reloader {
             live: config.reconfigure(&catalogue),
             catalogue,
             policy,
-            allowed,
+            allowed: Some(allowed),
         };
         Self {
             sources,
@@ -259,7 +266,8 @@ impl Reloader {
         }
     }
 
-    async fn take(&mut self, loaded: Loaded) {
+    async fn take(&mut self, mut loaded: Loaded) {
+        loaded.allowed = loaded.allowed.or_else(|| self.known.allowed.clone());
         self.nag.well();
         self.metrics.config_stale.set(0);
         let later = later_keys(&self.known.keys, &loaded.keys);
@@ -280,10 +288,10 @@ impl Reloader {
             announce(&self.known.policy, &self.metrics);
             self.outlets.policy.send_replace(self.known.policy.clone());
         }
-        if before.allowed != self.known.allowed {
-            self.outlets
-                .allowed
-                .send_replace(self.known.allowed.clone());
+        if before.allowed != self.known.allowed
+            && let Some(allowed) = &self.known.allowed
+        {
+            self.outlets.allowed.send_replace(allowed.clone());
         }
         let event = Event::Reconfigured(Box::new(self.known.live.clone()));
         // Fails when nobody listens. The engine first: then it knows the services of what it is told.

@@ -123,14 +123,18 @@ impl Address {
         if !text.starts_with("amqp://") && !text.starts_with("amqps://") {
             return Err("it starts with neither amqp:// nor amqps://".into());
         }
-        let uri: AMQPUri = text.parse().map_err(|why: String| {
-            // A parser's message may quote its input, which holds the password.
-            if why.contains(text) {
-                "it cannot be parsed".to_owned()
-            } else {
-                why
-            }
-        })?;
+        if text.matches("://").count() != 1 {
+            return Err("it has a second address: put commas or blanks between them".into());
+        }
+        // The parser's message may quote its input, which holds the password.
+        let uri: AMQPUri = text
+            .parse()
+            .map_err(|_not_shown: String| "it cannot be parsed".to_owned())?;
+        if uri.vhost.contains('@') {
+            return Err(
+                "its virtual host has an `@`: is it a second address without amqp://?".into(),
+            );
+        }
         Ok(Self(uri))
     }
 
@@ -145,8 +149,13 @@ impl Address {
 
 /// The addresses of a text. A comma may be part of a password, so only one before a scheme parts them.
 fn parted(text: &str) -> impl Iterator<Item = &str> {
-    let commas =
-        |word: &'_ str| -> Vec<usize> { word.match_indices(",amqp").map(|(at, _)| at).collect() };
+    let commas = |word: &'_ str| -> Vec<usize> {
+        let schemes = [",amqp://", ",amqps://"];
+        let found = schemes.iter().flat_map(|scheme| word.match_indices(scheme));
+        let mut found: Vec<usize> = found.map(|(at, _)| at).collect();
+        found.sort_unstable();
+        found
+    };
     text.split_whitespace().flat_map(move |word| {
         let ends = commas(word).into_iter().chain([word.len()]);
         let mut from = 0;
@@ -219,6 +228,9 @@ mod tests {
             "amqp://isc:s3cret@mq:99999",
             "amqp://isc:s3cret@mq?heartbeat=s3cret",
             "isc:s3cret",
+            "amqp://a:b@one/v;amqp://isc:s3cret@two/v",
+            "amqp://a:b@one/v,isc:s3cret@two/v",
+            "amqp://a:b@one/v?auth_mechanism=plain;amqp://isc:s3cret@two",
         ] {
             let error = config(url).addresses().unwrap_err().to_string();
             assert!(error.contains("amqp.url"), "{error}");

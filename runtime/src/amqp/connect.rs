@@ -23,6 +23,8 @@ use crate::{
 };
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+/// The same for each of several addresses.
+const SEVERAL_TIMEOUT: Duration = Duration::from_secs(4);
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(2);
 /// What a session has for its last words once the connection is gone.
 const LAST_WORDS: Duration = Duration::from_secs(5);
@@ -160,9 +162,15 @@ impl Connector {
         let mut addresses = self.config.addresses()?;
         let first = rand::rng().random_range(0..addresses.len());
         addresses.rotate_left(first);
+        // A node that does not answer holds the others up.
+        let limit = if addresses.len() > 1 {
+            SEVERAL_TIMEOUT
+        } else {
+            CONNECT_TIMEOUT
+        };
         let mut troubles = vec![];
         for address in addresses {
-            match self.connect_to(&address).await {
+            match self.connect_to(&address, limit).await {
                 Ok((connection, socket)) => return Ok((address, connection, socket)),
                 Err(error) => troubles.push(error),
             }
@@ -170,7 +178,11 @@ impl Connector {
         Err(AmqpError::all(troubles))
     }
 
-    async fn connect_to(&self, address: &Address) -> Result<(Connection, Arc<Socket>), AmqpError> {
+    async fn connect_to(
+        &self,
+        address: &Address,
+        limit: Duration,
+    ) -> Result<(Connection, Arc<Socket>), AmqpError> {
         let mut uri = address.uri().clone();
         uri.query.heartbeat.get_or_insert(HEARTBEAT_SECONDS);
         uri.query.frame_max.get_or_insert(FRAME_MAX);
@@ -180,8 +192,8 @@ impl Connector {
         });
         let properties =
             ConnectionProperties::default().with_connection_name(self.name.as_str().into());
-        let connecting = socket::connect(uri, tls, properties, CONNECT_TIMEOUT);
-        within(CONNECT_TIMEOUT, "connect", connecting)
+        let connecting = socket::connect(uri, tls, properties, limit);
+        within(limit, "connect", connecting)
             .await
             .map_err(|error| at(address, error))
     }

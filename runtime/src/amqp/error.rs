@@ -83,7 +83,10 @@ impl AmqpError {
             Some(only) if troubles.is_empty() => only,
             last => {
                 troubles.extend(last);
-                let told: Vec<String> = troubles.iter().map(ToString::to_string).collect();
+                let mut told: Vec<String> = troubles.iter().map(ToString::to_string).collect();
+                // Any of them was the first: the same trouble is to have the same text.
+                told.sort_unstable();
+                told.dedup();
                 Self::NoneOf(told.join("; "))
             }
         }

@@ -6,6 +6,7 @@ use std::{
     time::Duration,
 };
 
+use jiff::Timestamp;
 use rustls::{
     ClientConfig, ServerConfig, SupportedProtocolVersion,
     crypto::CryptoProvider,
@@ -46,9 +47,10 @@ struct Built<T> {
 }
 
 struct State<T> {
-    /// What the files held when they were last looked at, used or not.
+    /// What the files held when they were last taken.
     seen: Vec<Vec<u8>>,
     good: Arc<T>,
+    not_after: Option<i64>,
     nag: Nag,
 }
 
@@ -118,6 +120,7 @@ impl<T> Credentials<T> {
             state: Mutex::new(State {
                 seen: contents(&read),
                 good: Arc::new(built.config),
+                not_after: built.not_after,
                 nag: Nag::new("usable certificates"),
             }),
         })
@@ -146,11 +149,18 @@ impl<T> Credentials<T> {
     fn take(&self, state: &mut State<T>, read: &[Read]) -> Result<(), TlsError> {
         let now = contents(read);
         if now == state.seen {
-            return Ok(());
+            let second = Timestamp::now().as_second();
+            return match state.not_after {
+                Some(end) if end < second => {
+                    Err(unusable(&self.section, "the certificate has ended"))
+                }
+                _ => Ok(()),
+            };
         }
         let built = (self.make)(&self.section, read)?;
         state.seen = now;
         state.good = Arc::new(built.config);
+        state.not_after = built.not_after;
         self.shown.not_after.set(built.not_after.unwrap_or(0));
         tracing::info!("new certificates are in force: `{}`", self.section);
         Ok(())

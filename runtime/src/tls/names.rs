@@ -10,6 +10,9 @@ use x509_parser::{
 /// The most names of one certificate that are looked at.
 const NAMES_MAX: usize = 64;
 
+/// The longest URI that is looked at, bytes; SPIFFE allows no longer ones.
+const URI_MAX: usize = 2048;
+
 /// What matters of a certificate that a handshake has checked.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Certificate {
@@ -85,8 +88,14 @@ impl Certificate {
 }
 
 fn text(name: &GeneralName<'_>) -> Option<String> {
+    let plain = |c: char| c.is_ascii_graphic();
+    let host = |c: char| c.is_ascii_alphanumeric() || "._*-".contains(c);
+    // They stand in logs and answers, and a rule for hosts is none for URIs.
     match name {
-        GeneralName::DNSName(name) | GeneralName::URI(name) => Some((*name).to_owned()),
+        GeneralName::DNSName(name) if name.chars().all(host) => Some((*name).to_owned()),
+        GeneralName::URI(name) if name.len() <= URI_MAX && name.chars().all(plain) => {
+            Some((*name).to_owned())
+        }
         _ => None,
     }
 }

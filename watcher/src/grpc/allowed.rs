@@ -95,8 +95,17 @@ impl Rule {
     }
 
     fn is_for(&self, identities: &[String]) -> bool {
-        identities.iter().any(|name| any(&self.identities, name))
+        // A pattern of hosts matches no URI: authorities may be limited to hosts, and are not for URIs.
+        let same_kind = |glob: &Glob, name: &str| is_uri(&glob.to_string()) == is_uri(name);
+        identities.iter().any(|name| {
+            let mut globs = self.identities.iter();
+            globs.any(|glob| same_kind(glob, name) && glob.matches(name))
+        })
     }
+}
+
+fn is_uri(name: &str) -> bool {
+    name.contains("://")
 }
 
 fn any(globs: &[Glob], text: &str) -> bool {
@@ -136,7 +145,7 @@ mod tests {
     fn what_no_rule_allows_is_refused_and_named() {
         let allowed = allowed(
             r#"[{"identities": ["sign.workers", "spiffe://corp/*/sign"], "services": ["sign", "attest-*"]},
-                {"identities": ["pub.workers"], "services": ["*"], "names": ["pub-*"]}]"#,
+                {"identities": ["*pub.workers"], "services": ["*"], "names": ["pub-*"]}]"#,
         )
         .unwrap();
         let judge = |identity: &str, worker, services: &[&str]| {
@@ -150,6 +159,7 @@ mod tests {
             ("sign.workers", "a", ["publish"], "service `publish`"),
             ("pub.workers", "sign-1", ["publish"], "worker `sign-1`"),
             ("spiffe://corp/ns/other", "a", ["sign"], "may not connect"),
+            ("x://a/pub.workers", "pub-1", ["publish"], "may not connect"),
         ] {
             let why = judge(identity, worker, &services).unwrap_err();
             assert!(why.contains(word) && why.contains(identity), "{why}");

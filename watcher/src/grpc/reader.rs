@@ -21,6 +21,9 @@ use crate::{convert, engine::Input, metrics::Metrics};
 /// A stream that does not greet in time is closed.
 const HELLO_TIMEOUT: Duration = Duration::from_secs(10);
 
+/// The end of a certificate is looked at that often.
+const LOOK: Duration = Duration::from_secs(30);
+
 /// Reads one worker's stream.
 pub(super) struct Reader {
     pub(super) session: SessionId,
@@ -94,13 +97,19 @@ impl Reader {
         let said = hello.clone();
         self.feed(Input::Open(self.session, hello, sender)).await?;
         tokio::select! {
-            ended = self.hear(messages) => ended,
+            biased;
             refused = self.until_refused(&said) => Err(refused),
+            ended = self.hear(messages) => ended,
         }
     }
 
     /// Whether this worker may be what it says.
     fn judge(&self, hello: &Hello) -> Result<(), Refused> {
+        // A connection outlives the certificate that it was opened with.
+        let certificate = self.certificate.as_ref();
+        if certificate.is_some_and(|certificate| certificate.lasts().is_zero()) {
+            return Err(Refused(has_ended(), Some("certificate_ended")));
+        }
         let names = self
             .certificate
             .as_ref()
@@ -123,11 +132,15 @@ impl Reader {
         let end = async {
             match &self.certificate {
                 None => std::future::pending().await,
-                Some(certificate) => tokio::time::sleep(certificate.lasts()).await,
+                Some(certificate) => {
+                    // In steps: the clock of sleeps stands still while the machine does.
+                    while !certificate.lasts().is_zero() {
+                        tokio::time::sleep(certificate.lasts().min(LOOK)).await;
+                    }
+                }
             }
-            let ended =
-                "this worker's certificate has ended: it greets anew with what is in its files";
-            Refused(Status::unauthenticated(ended), Some("certificate_ended"))
+            // Every worker whose certificate is renewed comes here, so it is not counted.
+            Refused(has_ended(), None)
         };
         tokio::select! {
             refused = rules => refused,
@@ -195,6 +208,12 @@ impl From<Status> for Refused {
 /// HTTP/2's own errors are Internal too, but have a source.
 fn is_undecodable(status: &Status) -> bool {
     std::error::Error::source(status).is_none()
+}
+
+fn has_ended() -> Status {
+    Status::unauthenticated(
+        "this worker's certificate has ended: it greets anew with what is in its files",
+    )
 }
 
 fn shutting_down() -> Refused {

@@ -75,9 +75,16 @@ pub(crate) async fn probe(clients: &Clients, config: &WatcherConfig, report: &mu
         }
         Mode::Kubernetes => {
             rights(&client, plain(clients, config), PLAIN_FILE, report).await;
-            let endpoint = mode::endpoint(&clients.url(), mode);
-            for kind in clients.kinds().iter() {
-                list(clients, &endpoint, kind.served(), report).await;
+            let url = mode::endpoint(&clients.url(), mode);
+            let named = config.kcp.namespaces.iter();
+            let mut endpoints: Vec<_> = named.map(|name| place::in_namespace(&url, name)).collect();
+            if endpoints.is_empty() {
+                endpoints.push(url.into());
+            }
+            for endpoint in endpoints {
+                for kind in clients.kinds().iter() {
+                    list(clients, &endpoint, kind.served(), report).await;
+                }
             }
         }
     }
@@ -140,8 +147,10 @@ async fn slice(client: &Client, name: &str) -> Result<Option<(String, Vec<String
 async fn list(clients: &Clients, endpoint: &str, served: &Served, report: &mut Report) {
     let what = format!("{} at {}", served.id(), place::label(endpoint));
     let prefix = clients.reach().prefix("*");
+    let (_, namespace) = place::parts(endpoint);
+    let within = namespace.map_or_else(String::new, |name| format!("namespaces/{name}/"));
     let path = format!(
-        "{prefix}/apis/{}/{}/{}?limit=1",
+        "{prefix}/apis/{}/{}/{within}{}?limit=1",
         served.group, served.version, served.plural
     );
     let request = http::Request::get(path).body(vec![]);

@@ -16,6 +16,7 @@ struct Bench {
     events: mpsc::Receiver<Input>,
     services: watch::Receiver<Arc<Catalogue>>,
     policy: watch::Receiver<Arc<Policy>>,
+    allowed: watch::Receiver<Arc<Allowed>>,
     registry: Registry,
     _tasks: JoinSet<()>,
 }
@@ -55,11 +56,14 @@ impl Bench {
             file: Some(file),
             services,
             policy: Arc::default(),
+            plaintext: true,
         };
+        let allowed = watch::Sender::new(Arc::new(Allowed::new(&config.grpc).unwrap()));
+        let allowed_receiver = allowed.subscribe();
         let outlets = Outlets {
             services: sender,
             policy,
-            allowed: watch::Sender::new(Arc::new(Allowed::new(&config.grpc).unwrap())),
+            allowed,
         };
         let keys = load(sources.file.as_deref()).unwrap();
         let reloader = Reloader::new(
@@ -75,6 +79,7 @@ impl Bench {
             events,
             services: receiver,
             policy: policy_receiver,
+            allowed: allowed_receiver,
             registry,
             _tasks: tasks,
         };
@@ -247,6 +252,21 @@ async fn rules_are_exchanged_and_a_mistake_keeps_the_last_good_ones() {
     bench.count("isc_config_stale 0").await;
 }
 
+#[tokio::test]
+async fn a_port_of_the_other_kind_changes_nothing_for_the_one_that_is_open() {
+    let mut bench = Bench::start("real").await;
+    let services = bench.dir.path().join("real").display().to_string();
+    let tls = "{certFile: a, keyFile: b, caFile: c}";
+    let rules = "[{identities: [w], services: ['*']}]";
+    let text = format!(
+        "servicesDir: {services}\ngrpc: {{tls: {tls}, workers: {rules}}}\npause: {{all: true}}\n"
+    );
+    std::fs::write(bench.dir.path().join("watcher.yaml"), text).unwrap();
+    let reloaded = bench.events.recv().await;
+    assert!(reloaded.is_some(), "the pause is taken up");
+    assert_eq!(**bench.allowed.borrow(), Allowed::Anybody);
+}
+
 #[test]
 fn keys_that_need_another_start_are_named() {
     let keys = |text: &str| -> Map<String, Value> { serde_json::from_str(text).unwrap() };
@@ -265,6 +285,7 @@ fn reading_is_no_change() {
         file: Some("/etc/isc/watcher.yaml".into()),
         services: "/etc/isc/services".into(),
         policy: Arc::new(Mutex::new(Some("/etc/isc/policy.yaml".into()))),
+        plaintext: true,
     };
     let event = |kind: EventKind, path: &str| notify::Event::new(kind).add_path(path.into());
     let modify = EventKind::Modify(notify::event::ModifyKind::Any);
