@@ -19,7 +19,7 @@ cd "$here/.."
 . "$here/compose/acts.sh"
 
 project=isc-compose-test
-cache=${ISCDEV_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/isc}/compose-test
+cache=$(cache_folder)/compose-test
 logs=$PWD/target/compose-test
 
 skip() {

@@ -19,9 +19,8 @@ packages=(
 # Minor version, as in tools/helm/schemas.
 kubernetes=35
 modules=$here/../tools/helm
-cache=${ISCDEV_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/isc}
 # What is pinned names the folder, so that another version is another folder.
-folder=$cache/helm-$(cat "$modules/go.mod" "$modules/go.sum" | sha256sum | cut -c1-12)
+folder=$(cache_folder)/helm-$(cat "$modules/go.mod" "$modules/go.sum" | sha256sum | cut -c1-12)
 
 are_there() {
     local program

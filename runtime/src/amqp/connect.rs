@@ -188,7 +188,11 @@ impl Connector {
         uri.query.frame_max.get_or_insert(FRAME_MAX);
         let tls = self.credentials.as_ref().map(|credentials| Tls {
             config: credentials.current(),
-            name: self.config.tls.clone().and_then(|tls| tls.server_name),
+            name: self
+                .config
+                .tls
+                .as_ref()
+                .and_then(|tls| tls.server_name.clone()),
         });
         let properties =
             ConnectionProperties::default().with_connection_name(self.name.as_str().into());

@@ -147,8 +147,11 @@ impl<T> Credentials<T> {
     }
 
     fn take(&self, state: &mut State<T>, read: &[Read]) -> Result<(), TlsError> {
-        let now = contents(read);
-        if now == state.seen {
+        if read
+            .iter()
+            .map(Read::bytes)
+            .eq(state.seen.iter().map(Vec::as_slice))
+        {
             let second = Timestamp::now().as_second();
             return match state.not_after {
                 Some(end) if end < second => {
@@ -158,7 +161,7 @@ impl<T> Credentials<T> {
             };
         }
         let built = (self.make)(&self.section, read)?;
-        state.seen = now;
+        state.seen = contents(read);
         state.good = Arc::new(built.config);
         state.not_after = built.not_after;
         self.shown.not_after.set(built.not_after.unwrap_or(0));

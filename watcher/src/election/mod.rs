@@ -323,14 +323,14 @@ pub(crate) async fn probe(
     let (client, namespace) = place(config).await?;
     let lease = Duration::from_secs(config.lease_seconds);
     let seal = Seal::new(Api::namespaced(client.clone(), &namespace), instance, lease);
-    let name = format!("isc-{instance}-leader");
+    let name = &seal.name;
     match seal.read().await {
         Ok(_) => report.fine(format!(
             "election: the Lease {namespace}/{name} can be read"
         )),
         Err(error) => report.missing(format!("election: {}", seal.explain(&error))),
     }
-    kcp::probe_election(&client, &namespace, &name, report).await;
+    kcp::probe_election(&client, &namespace, name, report).await;
     Ok(())
 }
 

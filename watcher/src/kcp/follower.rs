@@ -136,12 +136,7 @@ impl Follower {
             }
             Mode::Kubernetes => {
                 let url = mode::endpoint(&self.clients.url(), mode);
-                let namespaces = self.config.namespaces.iter();
-                let mut all: Vec<Arc<str>> =
-                    namespaces.map(|ns| place::in_namespace(&url, ns)).collect();
-                if all.is_empty() {
-                    all.push(url.into());
-                }
+                let all = place::plain(url, &self.config.namespaces);
                 self.follow_these(&all).await;
             }
         }

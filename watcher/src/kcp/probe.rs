@@ -6,15 +6,16 @@ use k8s_openapi::api::authorization::v1::{
 use kube::{
     Api, Client,
     api::{ListParams, PostParams},
-    core::{ApiResource, DynamicObject, GroupVersionKind},
 };
 
 use super::{
     Clients,
     client::{CALL_TIMEOUT, CallError, within},
     explain::explain,
+    mark::Mark,
     mode, place,
     resource::Served,
+    slice,
 };
 use crate::{
     check::Report,
@@ -63,36 +64,27 @@ pub(crate) async fn probe(clients: &Clients, config: &WatcherConfig, report: &mu
     report.fine(format!("{}: mode {mode:?}", clients.url()));
     clients.reaches(mode);
     match mode {
-        Mode::Kcp => in_kcp(clients, &client, config, report).await,
-        Mode::Static => {
-            report.note(
-                "rights cannot be asked for in a virtual workspace; lists are tried instead".into(),
-            );
-            let endpoint = mode::endpoint(&clients.url(), mode);
-            for kind in clients.kinds().iter() {
-                list(clients, &endpoint, kind.served(), report).await;
-            }
-        }
-        Mode::Kubernetes => {
-            rights(&client, plain(clients, config), PLAIN_FILE, report).await;
-            let url = mode::endpoint(&clients.url(), mode);
-            let named = config.kcp.namespaces.iter();
-            let mut endpoints: Vec<_> = named.map(|name| place::in_namespace(&url, name)).collect();
-            if endpoints.is_empty() {
-                endpoints.push(url.into());
-            }
-            for endpoint in endpoints {
-                for kind in clients.kinds().iter() {
-                    list(clients, &endpoint, kind.served(), report).await;
-                }
-            }
+        Mode::Kcp => return in_kcp(clients, &client, config, report).await,
+        Mode::Static => report.note(
+            "rights cannot be asked for in a virtual workspace; lists are tried instead".into(),
+        ),
+        Mode::Kubernetes => rights(&client, plain(clients, config), PLAIN_FILE, report).await,
+    }
+    let url = mode::endpoint(&clients.url(), mode);
+    let endpoints = match mode {
+        Mode::Kubernetes => place::plain(url, &config.kcp.namespaces),
+        _ => vec![url.into()],
+    };
+    for endpoint in endpoints {
+        for kind in clients.kinds().iter() {
+            list(clients, &endpoint, kind.served(), report).await;
         }
     }
 }
 
 async fn in_kcp(clients: &Clients, client: &Client, config: &WatcherConfig, report: &mut Report) {
-    let mark = format!("isc-{}-handover", config.instance);
-    let mut wanted = leases(&mark, "default", Some(MARK));
+    let mark = Mark::new(&config.instance);
+    let mut wanted = leases(mark.name(), "default", Some(MARK));
     for kind in clients.kinds().iter() {
         let served = kind.served();
         let name = config.kcp.slice(served.slice.as_deref()).to_owned();
@@ -105,12 +97,9 @@ async fn in_kcp(clients: &Clients, client: &Client, config: &WatcherConfig, repo
             verb,
             costs: None,
         }));
-        match slice(client, &name).await {
+        match find(client, &name).await {
             Err(error) => report.missing(format!("endpoint slice `{name}`: {}", explain(&error))),
-            Ok(None) => report.missing(format!(
-                "there is no APIExportEndpointSlice `{name}` in the kubeconfig's workspace: create the APIExport \
-                 there (deploy/kcp/apiexport.yaml) or set `kcp.endpointSlice`"
-            )),
+            Ok(None) => report.missing(slice::absent(&name)),
             Ok(Some((export, urls))) => {
                 wanted.extend(content(&export));
                 if urls.is_empty() {
@@ -126,16 +115,14 @@ async fn in_kcp(clients: &Clients, client: &Client, config: &WatcherConfig, repo
 }
 
 /// The export of a slice, and its endpoints.
-async fn slice(client: &Client, name: &str) -> Result<Option<(String, Vec<String>)>, CallError> {
-    let gvk = GroupVersionKind::gvk("apis.kcp.io", "v1alpha1", "APIExportEndpointSlice");
-    let resource = ApiResource::from_gvk_with_plural(&gvk, "apiexportendpointslices");
-    let api: Api<DynamicObject> = Api::all_with(client.clone(), &resource);
-    let only = ListParams::default().fields(&format!("metadata.name={name}"));
-    let found = within(CALL_TIMEOUT, api.list(&only)).await?.items.pop();
-    Ok(found.map(|slice| {
-        let export = slice.data.pointer("/spec/export/name");
+async fn find(client: &Client, name: &str) -> Result<Option<(String, Vec<String>)>, CallError> {
+    let only = ListParams::default().fields(&slice::selector(name));
+    let slices = slice::slices(client.clone());
+    let found = within(CALL_TIMEOUT, slices.list(&only)).await?.items.pop();
+    Ok(found.map(|found| {
+        let export = found.data.pointer("/spec/export/name");
         let export = export.and_then(serde_json::Value::as_str).unwrap_or(name);
-        let urls = super::slice::endpoints(&slice);
+        let urls = slice::endpoints(&found);
         (
             export.to_owned(),
             urls.iter().map(ToString::to_string).collect(),
@@ -216,8 +203,8 @@ pub(crate) async fn probe_election(
 
 /// In an API server that has the CRD.
 fn plain(clients: &Clients, config: &WatcherConfig) -> Vec<Right> {
-    let mark = format!("isc-{}-handover", config.instance);
-    let mut wanted = leases(&mark, &clients.namespace(), Some(MARK));
+    let mark = Mark::new(&config.instance);
+    let mut wanted = leases(mark.name(), &clients.namespace(), Some(MARK));
     let mut namespaces: Vec<Option<String>> =
         config.kcp.namespaces.iter().cloned().map(Some).collect();
     if namespaces.is_empty() {
