@@ -112,10 +112,31 @@ impl Watcher {
     ///
     /// # Errors
     /// When the program is missing.
-    pub fn start(dir: &Path, name: &str, mut config: Value, kubeconfig: &Path) -> Result<Self> {
+    pub fn start(dir: &Path, name: &str, config: Value, kubeconfig: &Path) -> Result<Self> {
+        Self::start_with(
+            dir,
+            name,
+            config,
+            &[("KUBECONFIG", &kubeconfig.to_string_lossy())],
+        )
+    }
+
+    /// The same, with these variables in its environment.
+    ///
+    /// # Errors
+    /// When the program is missing.
+    pub fn start_with(
+        dir: &Path,
+        name: &str,
+        mut config: Value,
+        vars: &[(&str, &str)],
+    ) -> Result<Self> {
         let admin = net::free_address()?;
         set(&mut config, "admin.listen", admin.to_string());
-        let launch = configured("isc-watcher", dir, name, &config)?.env("KUBECONFIG", kubeconfig);
+        let launch = configured("isc-watcher", dir, name, &config)?;
+        let launch = vars
+            .iter()
+            .fold(launch, |launch, (name, value)| launch.env(name, *value));
         Ok(Self {
             process: launch.start()?,
             admin,

@@ -3,9 +3,10 @@
 //! It runs no job and holds no secret of any internal service. Decisions are made in `isc_core::engine`;
 //! this crate is the shell around it: `kcp` (objects), `kinds` (what
 //! they say), `tickets` and `dead` (broker), `grpc` (workers),
-//! `engine` (the task that feeds the engine and carries out its effects), `election` (who of several leads), `reload` (what may run and wait,
+//! `access` (the way to an API server, as a kubeconfig says it now), `engine` (the task that feeds the engine and carries out its effects), `election` (who of several leads), `reload` (what may run and wait,
 //! as files say it), `policy` and `admission` (who may ask for what), `scaler` (how many workers KEDA should run), and `parts`, which starts and ends them all.
 
+mod access;
 mod admission;
 pub mod config;
 mod convert;
@@ -40,12 +41,13 @@ use serde_json::{Map, Value};
 use tokio::{net::TcpListener, sync::watch};
 use tokio_util::sync::CancellationToken;
 
+use access::Access;
+pub use access::{KubeconfigError, Origin, ProxyError, ReadError};
 use admission::Admission;
 use config::WatcherConfig;
 pub use election::ElectionError;
 use election::{Election, Lead};
 use kcp::Clients;
-pub use kcp::KubeconfigError;
 use kinds::Kinds;
 use metrics::Metrics;
 use parts::{Common, Parts, text};
@@ -100,14 +102,12 @@ pub enum WatcherError {
 ///
 /// # Errors
 /// The first thing that is wrong.
-pub async fn check(
-    config: &WatcherConfig,
-    file: Option<&Path>,
-) -> Result<Vec<String>, WatcherError> {
+pub fn check(config: &WatcherConfig, file: Option<&Path>) -> Result<Vec<String>, WatcherError> {
     let metrics = Arc::new(Metrics::new(&mut Registry::default()));
-    let prepared = prepare(config, file, metrics, Lead::default()).await?;
+    let access = Access::named(metrics.clone());
+    let prepared = prepare(config, file, metrics.clone(), (access, Lead::default()))?;
     if let Some(election) = &config.election {
-        election::check(election).await?;
+        election::check(election, metrics)?;
     }
     let warnings = prepared.policy.borrow().warnings();
     Ok(warnings)
@@ -124,11 +124,11 @@ struct Prepared {
     clients: Clients,
 }
 
-async fn prepare(
+fn prepare(
     config: &WatcherConfig,
     file: Option<&Path>,
     metrics: Arc<Metrics>,
-    lead: Lead,
+    (access, lead): (Result<Access, KubeconfigError>, Lead),
 ) -> Result<Prepared, WatcherError> {
     config.check()?;
     let policy = watch::Sender::new(Arc::new(config.policy.load(file)?));
@@ -140,8 +140,7 @@ async fn prepare(
     let select = Arc::new(Select::new(config)?);
     let light = (services.subscribe(), admission, select);
     let kinds = Kinds::new(&config.kinds)?;
-    let clients = Clients::new(kcp::base_config().await?, light, kinds, lead);
-    clients.provider().map_err(KubeconfigError::Client)?;
+    let clients = Clients::new((access?, config.kcp.watch()), light, kinds, lead);
     Ok(Prepared {
         services,
         policy,
@@ -164,7 +163,9 @@ pub async fn run(
     let mut registry = Registry::default();
     let metrics = Arc::new(Metrics::new(&mut registry));
     let lead = Lead::default();
-    let prepared = prepare(&config, file.as_deref(), metrics.clone(), lead.clone()).await?;
+    let access = Access::named(metrics.clone());
+    let access = (access, lead.clone());
+    let prepared = prepare(&config, file.as_deref(), metrics.clone(), access)?;
     let grpc_listener = listen("grpc.listen", config.grpc.listen).await?;
     let admin_listener = listen("admin.listen", config.admin.listen).await?;
     let common = Common {
@@ -180,6 +181,7 @@ pub async fn run(
         let scaler = Scaler::new(parts.demands(), rest.clone());
         parts.add("the scaler", async { text(scaler.serve(listener).await) });
     }
+    parts.keep(prepared.clients.access().clone());
     let ears = Arc::new(OnceLock::new());
     let service = grpc::Service::new(ears.clone(), metrics.clone(), rest.clone());
     parts.add("the gRPC server", async {
@@ -193,13 +195,14 @@ pub async fn run(
         return lead_with(parts, (&ears, heard), &metrics).await;
     };
     let part = readiness.part("election");
-    let election = Election::new(election, &config.instance, lead.clone(), part).await?;
+    let private = election::access(election, metrics.clone())?;
+    parts.keep(private.clone());
+    let election = Election::new(election, &config.instance, (private, lead.clone()), part)?;
     let Some(elected) = parts.stand_by(election).await? else {
         parts.end().await;
         return Ok(());
     };
-    let (config, prepared) =
-        as_it_is_now((config, prepared), file.as_deref(), &metrics, lead).await;
+    let (config, prepared) = as_it_is_now((config, prepared), file.as_deref(), &metrics, lead);
     let heard = parts.start(&config, file, prepared, Some(elected));
     lead_with(parts, (&ears, heard), &metrics).await
 }
@@ -217,24 +220,25 @@ async fn lead_with(
 
 /// Files may have changed while this watcher stood by: what takes effect while one runs does so here as well,
 /// and nothing else. Where there is a mistake now, what was read at the start is used, as at a reload.
-async fn as_it_is_now(
+fn as_it_is_now(
     started: (WatcherConfig, Prepared),
     file: Option<&Path>,
     metrics: &Arc<Metrics>,
     lead: Lead,
 ) -> (WatcherConfig, Prepared) {
-    let read = async {
+    let read = || {
         let now: WatcherConfig = isc_runtime::config::load(file)?;
         let config = started.0.with_live_keys_of(now);
-        let mut prepared = prepare(&config, file, metrics.clone(), lead).await?;
+        let access = (Ok(started.1.clients.access().clone()), lead);
+        let mut prepared = prepare(&config, file, metrics.clone(), access)?;
         prepared.keys.clone_from(&started.1.keys);
         Ok::<_, WatcherError>((config, prepared))
     };
-    match read.await {
+    match read() {
         Ok(read) => read,
         Err(error) => {
             tracing::error!("going on with what was read at the start: {error}");
-            metrics.config_stale.set(1);
+            metrics.stale("configuration", true);
             started
         }
     }

@@ -76,7 +76,7 @@ async fn run(args: Args) -> anyhow::Result<()> {
     let config: WatcherConfig = config::load(args.config.as_deref())?;
     telemetry::init(&config.log)?;
     if args.check_config {
-        for warning in isc_watcher::check(&config, args.config.as_deref()).await? {
+        for warning in isc_watcher::check(&config, args.config.as_deref())? {
             eprintln!("warning: {warning}");
         }
         println!("ok");

@@ -4,6 +4,7 @@ mod labels;
 mod sources;
 
 use std::{
+    collections::BTreeSet,
     sync::{Mutex, PoisonError},
     time::Duration,
 };
@@ -40,8 +41,8 @@ pub(crate) struct Metrics {
     pub(crate) broker_connected: Gauge,
     /// The broker takes no messages (1).
     pub(crate) broker_blocked: Gauge,
-    /// What is in the files is in force (0), or the last good state is (1).
-    pub(crate) config_stale: Gauge,
+    config_stale: Gauge,
+    stale: Mutex<BTreeSet<&'static str>>,
     /// Whether this watcher leads (1) or stands by (0).
     pub(crate) leader: Gauge,
     /// What is known of each source.
@@ -80,6 +81,7 @@ impl Metrics {
             broker_connected: Gauge::default(),
             broker_blocked: Gauge::default(),
             config_stale: Gauge::default(),
+            stale: Mutex::default(),
             leader: Gauge::default(),
             sources: SourceMetrics::default(),
             reloads: Family::default(),
@@ -171,7 +173,7 @@ impl Metrics {
         r.register("ignored", ignored, self.ignored.clone());
         let dropped = "Things dropped because nobody could take them";
         r.register("dropped", dropped, self.dropped.clone());
-        let reloads = "Reloads of services and configuration, by result";
+        let reloads = "Reloads of services, configuration and kubeconfig, by result";
         r.register("config_reloads", reloads, self.reloads.clone());
         let dead = "Dead letters, by why the broker gave up on them";
         r.register("dead_letters", dead, self.dead_letters.clone());
@@ -238,6 +240,17 @@ impl Metrics {
     /// Counts a reload.
     pub(crate) fn reload(&self, result: &'static str) {
         self.reloads.get_or_create(&ResultLabel { result }).inc();
+    }
+
+    /// Notes whether what is in those files is in force, or the last good state is.
+    pub(crate) fn stale(&self, files: &'static str, is_stale: bool) {
+        let mut stale = self.stale.lock().unwrap_or_else(PoisonError::into_inner);
+        if is_stale {
+            stale.insert(files);
+        } else {
+            stale.remove(files);
+        }
+        self.config_stale.set(i64::from(!stale.is_empty()));
     }
 
     /// Shows the policy in force; its rules start with 0.

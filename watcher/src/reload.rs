@@ -227,7 +227,7 @@ impl Reloader {
             Ok(Ok(loaded)) => self.take(loaded).await,
             Ok(Err(error)) => {
                 self.metrics.reload("failed");
-                self.metrics.config_stale.set(1);
+                self.metrics.stale("configuration", true);
                 self.nag
                     .trouble(&format!("{error}; the last good one stays in force"));
             }
@@ -237,7 +237,7 @@ impl Reloader {
 
     async fn take(&mut self, loaded: Loaded) {
         self.nag.well();
-        self.metrics.config_stale.set(0);
+        self.metrics.stale("configuration", false);
         let later = later_keys(&self.known.keys, &loaded.keys);
         if !later.is_empty() {
             tracing::warn!(

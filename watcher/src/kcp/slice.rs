@@ -46,12 +46,12 @@ impl Slice {
     }
 
     /// Follows it in the workspace of that client until nobody wants to know.
-    pub(super) async fn run(mut self, client: Client) {
+    pub(super) async fn run(mut self, client: Client, watching: watcher::Config) {
         let gvk = GroupVersionKind::gvk("apis.kcp.io", "v1alpha1", "APIExportEndpointSlice");
         let resource = ApiResource::from_gvk_with_plural(&gvk, "apiexportendpointslices");
         let api: Api<DynamicObject> = Api::all_with(client, &resource);
         // RBAC on one name allows list and watch only with this selector.
-        let only = watcher::Config::default().fields(&format!("metadata.name={}", self.name));
+        let only = watching.fields(&format!("metadata.name={}", self.name));
         follow(api, only, &mut self).await;
     }
 
