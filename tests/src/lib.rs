@@ -16,6 +16,7 @@ pub mod manifests;
 pub mod metrics;
 pub mod net;
 pub mod outlet;
+pub mod pki;
 pub mod process;
 pub mod provider;
 pub mod rights;

@@ -8,14 +8,19 @@ use isc_tests::isc;
 const REQUEST: &str = "{apiVersion: internal.services/v1alpha1, kind: Request, metadata: {name: a},
   spec: {service: sign, requester: alice}}";
 
-/// Runs a program to its end with nothing but these variables; returns whether it succeeded and what it
+/// Runs a program to its end with nothing but these variables, and plain text between the two; returns whether it succeeded and what it
 /// said.
 fn run(binary: &str, args: &[&str], vars: &[(&str, &str)]) -> Result<(bool, String)> {
     let mut command = Command::new(isc::program(binary)?);
+    // What these tests are not about.
+    let plain = match binary {
+        "isc-watcher" => ("ISC_GRPC__PLAINTEXT", "true"),
+        _ => ("ISC_WATCHER", "http://127.0.0.1:7443"),
+    };
     let output = command
         .args(args)
         .env_clear()
-        .envs(vars.iter().copied())
+        .envs(vars.iter().copied().chain([plain]))
         .output()?;
     let text = [output.stdout, output.stderr].concat();
     Ok((

@@ -11,7 +11,7 @@ use std::{
 use anyhow::{Context as _, Result, ensure};
 use isc_tests::{
     Outlet, Scene, Watcher, Who,
-    isc::{readiness, set},
+    isc::{program, readiness, set},
     outlet::{Forget, Rules},
     scene, wait,
 };
@@ -44,7 +44,12 @@ fn kubeconfig(scene: &Scene, server: &str, more: &Value) -> Result<PathBuf> {
 fn start(scene: &Scene, kubeconfig: &Path, vars: &[(&str, &str)]) -> Result<Watcher> {
     let kubeconfig = kubeconfig.to_string_lossy();
     let vars = [vars, &[("KUBECONFIG", &*kubeconfig)]].concat();
-    Watcher::start_with(&scene.dir, "watcher", scene.watcher_config(), &vars)
+    Watcher::start_with(
+        &program("isc-watcher")?,
+        (&scene.dir, "watcher"),
+        scene.watcher_config(),
+        &vars,
+    )
 }
 
 async fn succeeds(scene: &Scene, name: &str) -> Result<()> {

@@ -5,11 +5,12 @@ mod flow;
 mod kcp;
 mod kinds;
 mod policy;
+mod ports;
 mod select;
 #[cfg(test)]
 mod tests;
 
-use std::{net::SocketAddr, path::PathBuf, time::Duration};
+use std::{path::PathBuf, time::Duration};
 
 use isc_core::{
     engine::{self, Reconfigure},
@@ -25,10 +26,11 @@ pub use flow::{PauseConfig, TenantsConfig};
 pub use kcp::{KcpConfig, Mode};
 pub use kinds::{KeyConfig, KindConfig, PickConfig, Profile, ServiceConfig};
 pub use policy::PolicyConfig;
+pub use ports::{AdminConfig, GrpcConfig, ScalerConfig, WorkerRule};
 pub use select::{LabelOperator, LabelRule, LabelSelector, SelectConfig};
 
-/// The keys that take effect while the watcher runs; the others do at the next start.
-pub(crate) const LIVE_KEYS: [&str; 3] = ["pause", "policy", "tenants"];
+/// The keys that take effect while the watcher runs; the others do at the next start. A dot goes a level down.
+pub(crate) const LIVE_KEYS: [&str; 4] = ["grpc.workers", "pause", "policy", "tenants"];
 
 /// The whole configuration. Every key but `servicesDir` has a default.
 #[derive(Clone, Debug, Deserialize)]
@@ -99,30 +101,6 @@ pub struct WatcherConfig {
     pub log: LogConfig,
 }
 
-/// The `grpc` section.
-#[derive(Clone, Debug, Deserialize)]
-#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
-pub struct GrpcConfig {
-    /// Default `0.0.0.0:7443`.
-    pub listen: SocketAddr,
-}
-
-/// The `scaler` section.
-#[derive(Clone, Debug, Deserialize)]
-#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
-pub struct ScalerConfig {
-    /// Default `0.0.0.0:7444`.
-    pub listen: SocketAddr,
-}
-
-/// The `admin` section.
-#[derive(Clone, Debug, Deserialize)]
-#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
-pub struct AdminConfig {
-    /// Default `0.0.0.0:8080`.
-    pub listen: SocketAddr,
-}
-
 /// The `status` section.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
@@ -171,30 +149,6 @@ fn default_lost_max() -> u32 {
 
 fn default_drain() -> u64 {
     15
-}
-
-impl Default for GrpcConfig {
-    fn default() -> Self {
-        Self {
-            listen: SocketAddr::from(([0, 0, 0, 0], 7443)),
-        }
-    }
-}
-
-impl Default for ScalerConfig {
-    fn default() -> Self {
-        Self {
-            listen: SocketAddr::from(([0, 0, 0, 0], 7444)),
-        }
-    }
-}
-
-impl Default for AdminConfig {
-    fn default() -> Self {
-        Self {
-            listen: SocketAddr::from(([0, 0, 0, 0], 8080)),
-        }
-    }
 }
 
 impl Default for StatusConfig {
@@ -249,6 +203,10 @@ impl WatcherConfig {
         if let Some(election) = &self.election {
             election.check(&self.lease)?;
         }
+        self.grpc.check()?;
+        if let Some(scaler) = &self.scaler {
+            scaler.check()?;
+        }
         Kinds::new(&self.kinds)?;
         self.kcp.check()?;
         Select::new(self)?;
@@ -289,6 +247,10 @@ impl WatcherConfig {
     #[must_use]
     pub(crate) fn with_live_keys_of(&self, other: Self) -> Self {
         Self {
+            grpc: GrpcConfig {
+                workers: other.grpc.workers,
+                ..self.grpc.clone()
+            },
             pause: other.pause,
             policy: other.policy,
             tenants: other.tenants,

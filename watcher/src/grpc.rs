@@ -2,6 +2,7 @@
 //!
 //! Whoever reaches the port is a worker, so what comes is checked, paced and counted before it is believed.
 
+mod allowed;
 mod pace;
 
 use std::{
@@ -26,17 +27,19 @@ use isc_proto::{
         workers_server::{Workers, WorkersServer},
     },
 };
-use tokio::{net::TcpListener, sync::mpsc, time::Instant};
+use isc_runtime::tls::Certificate;
+use tokio::{
+    sync::{mpsc, watch},
+    time::Instant,
+};
 use tokio_util::{
     sync::{CancellationToken, DropGuard},
     task::TaskTracker,
 };
-use tonic::{
-    Code, Request, Response, Status, Streaming,
-    transport::{Server, server::TcpIncoming},
-};
+use tonic::{Code, Request, Response, Status, Streaming, transport::Server};
 
-use crate::{convert, engine::Input, metrics::Metrics};
+use crate::{convert, engine::Input, metrics::Metrics, tls::Listening};
+pub(crate) use allowed::Allowed;
 use pace::{Beats, Door};
 
 /// Messages that wait for a worker. A worker that is so far behind is better greeted anew.
@@ -59,6 +62,7 @@ pub(crate) type Ears = (mpsc::Sender<Input>, mpsc::Sender<Event>);
 pub(crate) struct Service {
     /// Empty while another watcher leads.
     ears: Arc<OnceLock<Ears>>,
+    allowed: watch::Receiver<Arc<Allowed>>,
     next: AtomicU64,
     door: Door,
     metrics: Arc<Metrics>,
@@ -75,6 +79,9 @@ pub(crate) struct SessionStream {
 /// Reads one worker's stream.
 struct Reader {
     session: SessionId,
+    allowed: watch::Receiver<Arc<Allowed>>,
+    /// None where there is no TLS.
+    certificate: Option<Certificate>,
     inputs: mpsc::Sender<Input>,
     beats: mpsc::Sender<Event>,
     metrics: Arc<Metrics>,
@@ -91,11 +98,13 @@ impl Service {
     #[must_use]
     pub(crate) fn new(
         ears: Arc<OnceLock<Ears>>,
+        allowed: watch::Receiver<Arc<Allowed>>,
         metrics: Arc<Metrics>,
         stop: CancellationToken,
     ) -> Self {
         Self {
             ears,
+            allowed,
             next: AtomicU64::new(1),
             door: Door::default(),
             metrics,
@@ -108,19 +117,17 @@ impl Service {
     ///
     /// # Errors
     /// When the listener fails.
-    pub(crate) async fn serve(self, listener: TcpListener) -> Result<(), tonic::transport::Error> {
+    pub(crate) async fn serve(self, door: Listening) -> Result<(), tonic::transport::Error> {
         let (stop, readers) = (self.stop.clone(), self.readers.clone());
         let service = WorkersServer::new(self)
             .max_decoding_message_size(MESSAGE_MAX_BYTES)
             .max_encoding_message_size(MESSAGE_MAX_BYTES);
-        let incoming = TcpIncoming::from(listener).with_nodelay(Some(true));
-        let ended = Server::builder()
+        let server = Server::builder()
             .http2_keepalive_interval(Some(KEEPALIVE.0))
             .http2_keepalive_timeout(Some(KEEPALIVE.1))
             .max_concurrent_streams(Some(STREAMS))
-            .add_service(service)
-            .serve_with_incoming_shutdown(incoming, stop.cancelled_owned())
-            .await;
+            .add_service(service);
+        let ended = door.serve(server, stop).await;
         readers.close();
         readers.wait().await;
         ended
@@ -147,6 +154,7 @@ impl Workers for Service {
                 "too many streams from this address: greet again in some seconds",
             ));
         }
+        let certificate = certificate(&request)?;
         let session = SessionId(self.next.fetch_add(1, Ordering::Relaxed));
         let (sender, messages) = mpsc::channel(QUEUE);
         let ended = self.stop.child_token();
@@ -156,6 +164,8 @@ impl Workers for Service {
         };
         let reader = Reader {
             session,
+            allowed: self.allowed.clone(),
+            certificate,
             inputs,
             beats,
             metrics: self.metrics.clone(),
@@ -222,11 +232,59 @@ impl Reader {
                 return Err(refused);
             }
         };
+        if let Err(refused) = self.judge(&hello) {
+            let _gone = sender.try_send(Err(refused.0.clone()));
+            return Err(refused);
+        }
         tracing::info!(
             session = self.session.0, worker = %hello.holder.worker, slots = hello.slots,
             running = hello.running.len(), "a worker greeted"
         );
+        let said = hello.clone();
         self.feed(Input::Open(self.session, hello, sender)).await?;
+        tokio::select! {
+            ended = self.hear(messages) => ended,
+            refused = self.until_refused(&said) => Err(refused),
+        }
+    }
+
+    /// Whether this worker may be what it says.
+    fn judge(&self, hello: &Hello) -> Result<(), Refused> {
+        let names = self
+            .certificate
+            .as_ref()
+            .map_or(&[][..], Certificate::names);
+        let judged = self.allowed.borrow().judge(names, hello);
+        judged.map_err(|why| Refused(Status::permission_denied(why), Some("not_allowed")))
+    }
+
+    /// Waits for new rules that shut this worker out, or for the end of its certificate.
+    async fn until_refused(&self, hello: &Hello) -> Refused {
+        let mut allowed = self.allowed.clone();
+        let rules = async {
+            while allowed.changed().await.is_ok() {
+                if let Err(refused) = self.judge(hello) {
+                    return refused;
+                }
+            }
+            std::future::pending().await
+        };
+        let end = async {
+            match &self.certificate {
+                None => std::future::pending().await,
+                Some(certificate) => tokio::time::sleep(certificate.lasts()).await,
+            }
+            let ended =
+                "this worker's certificate has ended: it greets anew with what is in its files";
+            Refused(Status::unauthenticated(ended), Some("certificate_ended"))
+        };
+        tokio::select! {
+            refused = rules => refused,
+            refused = end => refused,
+        }
+    }
+
+    async fn hear(&self, mut messages: Streaming<WorkerMessage>) -> Result<(), Refused> {
         let mut beats = Beats::new(Instant::now());
         while let Some(message) = messages.message().await? {
             let event = convert::event(self.session, message).map_err(|error| {
@@ -255,6 +313,14 @@ impl Reader {
     async fn feed(&self, input: Input) -> Result<(), Refused> {
         self.inputs.send(input).await.map_err(|_| shutting_down())
     }
+}
+
+/// The certificate that the peer has shown; none where there is no TLS.
+fn certificate(request: &Request<Streaming<WorkerMessage>>) -> Result<Option<Certificate>, Status> {
+    let shown = request.peer_certs();
+    let leaf = shown.as_ref().and_then(|certificates| certificates.first());
+    let read = leaf.map(Certificate::read).transpose();
+    read.map_err(|why| Status::unauthenticated(format!("the file {why}")))
 }
 
 /// The first message; none when the stream ends instead.

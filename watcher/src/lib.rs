@@ -3,11 +3,13 @@
 //! It runs no job and holds no secret of any internal service. Decisions are made in `isc_core::engine`;
 //! this crate is the shell around it: `kcp` (objects), `kinds` (what
 //! they say), `tickets` and `dead` (broker), `grpc` (workers),
-//! `access` (the way to an API server, as a kubeconfig says it now), `engine` (the task that feeds the engine and carries out its effects), `election` (who of several leads), `reload` (what may run and wait,
-//! as files say it), `policy` and `admission` (who may ask for what), `scaler` (how many workers KEDA should run), and `parts`, which starts and ends them all.
+//! `access` (the way to an API server, as a kubeconfig says it now), `engine` (the task that feeds the engine and carries out its effects),
+//! `election` (who of several leads), `reload` (what may run and wait, as files say it), `policy` and `admission` (who may ask for what),
+//! `scaler` (how many workers KEDA should run), `tls` (who gets through to a port), and `parts`, which starts and ends them all.
 
 mod access;
 mod admission;
+mod check;
 pub mod config;
 mod convert;
 pub mod crd;
@@ -20,10 +22,12 @@ mod kinds;
 mod metrics;
 mod parts;
 pub mod policy;
+mod ports;
 mod reload;
 mod scaler;
 mod select;
 mod tickets;
+mod tls;
 
 use std::{
     path::{Path, PathBuf},
@@ -35,24 +39,27 @@ use isc_runtime::{
     amqp::AmqpError,
     config::ConfigError,
     services::{Catalogue, CatalogueError},
+    tls::{ClientCredentials, TlsError},
 };
 use prometheus_client::registry::Registry;
 use serde_json::{Map, Value};
-use tokio::{net::TcpListener, sync::watch};
+use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use access::Access;
 pub use access::{KubeconfigError, Origin, ProxyError, ReadError};
 use admission::Admission;
+pub use check::{Report, check};
 use config::WatcherConfig;
 pub use election::ElectionError;
 use election::{Election, Lead};
+use grpc::Allowed;
 use kcp::Clients;
 use kinds::Kinds;
 use metrics::Metrics;
 use parts::{Common, Parts, text};
 use policy::{Policy, PolicyError};
-use scaler::Scaler;
+use ports::{Ports, listen};
 use select::Select;
 
 /// Why the watcher cannot start or go on.
@@ -70,6 +77,9 @@ pub enum WatcherError {
     /// The broker's address or names are wrong.
     #[error(transparent)]
     Amqp(#[from] AmqpError),
+    /// Certificates cannot be used.
+    #[error(transparent)]
+    Tls(#[from] TlsError),
     /// There is no way to reach kcp.
     #[error(transparent)]
     Kubeconfig(#[from] KubeconfigError),
@@ -102,10 +112,14 @@ pub enum WatcherError {
 ///
 /// # Errors
 /// The first thing that is wrong.
-pub fn check(config: &WatcherConfig, file: Option<&Path>) -> Result<Vec<String>, WatcherError> {
+pub fn check_config(
+    config: &WatcherConfig,
+    file: Option<&Path>,
+) -> Result<Vec<String>, WatcherError> {
     let metrics = Arc::new(Metrics::new(&mut Registry::default()));
     let access = Access::named(metrics.clone());
     let prepared = prepare(config, file, metrics.clone(), (access, Lead::default()))?;
+    Ports::check(config, &metrics)?;
     if let Some(election) = &config.election {
         election::check(election, metrics)?;
     }
@@ -118,6 +132,10 @@ struct Prepared {
     services: watch::Sender<Arc<Catalogue>>,
     /// Likewise.
     policy: watch::Sender<Arc<Policy>>,
+    /// Likewise.
+    allowed: watch::Sender<Arc<Allowed>>,
+    /// For the broker.
+    credentials: Option<Arc<ClientCredentials>>,
     /// All keys of the configuration.
     keys: Map<String, Value>,
     topology: isc_runtime::amqp::Topology,
@@ -134,7 +152,9 @@ fn prepare(
     let policy = watch::Sender::new(Arc::new(config.policy.load(file)?));
     let catalogue = Catalogue::load(&config.services_dir)?;
     let topology = config.amqp.topology(&config.instance)?;
-    config.amqp.address()?;
+    config.amqp.addresses()?;
+    let credentials = config.amqp.credentials(&metrics.certificates)?;
+    let allowed = watch::Sender::new(Arc::new(Allowed::new(&config.grpc)?));
     let services = watch::Sender::new(Arc::new(catalogue));
     let admission = Admission::new(policy.subscribe(), &config.instance, metrics);
     let select = Arc::new(Select::new(config)?);
@@ -144,6 +164,8 @@ fn prepare(
     Ok(Prepared {
         services,
         policy,
+        allowed,
+        credentials,
         keys: isc_runtime::config::load(file)?,
         topology,
         clients,
@@ -161,12 +183,12 @@ pub async fn run(
     shutdown: CancellationToken,
 ) -> Result<(), WatcherError> {
     let mut registry = Registry::default();
+    isc_runtime::metrics::register(&mut registry);
     let metrics = Arc::new(Metrics::new(&mut registry));
     let lead = Lead::default();
-    let access = Access::named(metrics.clone());
-    let access = (access, lead.clone());
+    let access = (Access::named(metrics.clone()), lead.clone());
     let prepared = prepare(&config, file.as_deref(), metrics.clone(), access)?;
-    let grpc_listener = listen("grpc.listen", config.grpc.listen).await?;
+    let doors = Ports::open(&config, &metrics).await?;
     let admin_listener = listen("admin.listen", config.admin.listen).await?;
     let common = Common {
         metrics: metrics.clone(),
@@ -176,17 +198,9 @@ pub async fn run(
     };
     let (readiness, rest) = (common.readiness.clone(), common.rest.clone());
     let mut parts = Parts::new(common);
-    if let Some(scaler) = &config.scaler {
-        let listener = listen("scaler.listen", scaler.listen).await?;
-        let scaler = Scaler::new(parts.demands(), rest.clone());
-        parts.add("the scaler", async { text(scaler.serve(listener).await) });
-    }
     parts.keep(prepared.clients.access().clone());
     let ears = Arc::new(OnceLock::new());
-    let service = grpc::Service::new(ears.clone(), metrics.clone(), rest.clone());
-    parts.add("the gRPC server", async {
-        text(service.serve(grpc_listener).await)
-    });
+    parts.serve(doors, &prepared, &ears);
     let admin = admin::serve(admin_listener, Arc::new(registry), readiness.clone(), rest);
     parts.add("the admin server", async { text(admin.await) });
     let Some(election) = &config.election else {
@@ -232,6 +246,9 @@ fn as_it_is_now(
         let access = (Ok(started.1.clients.access().clone()), lead);
         let mut prepared = prepare(&config, file, metrics.clone(), access)?;
         prepared.keys.clone_from(&started.1.keys);
+        // The gRPC server listens to this one already.
+        let allowed = std::mem::replace(&mut prepared.allowed, started.1.allowed.clone());
+        prepared.allowed.send_replace(allowed.borrow().clone());
         Ok::<_, WatcherError>((config, prepared))
     };
     match read() {
@@ -255,17 +272,4 @@ pub(crate) fn announce(policy: &Policy, metrics: &Metrics) {
     for warning in policy.warnings() {
         tracing::warn!("{warning}");
     }
-}
-
-async fn listen(
-    key: &'static str,
-    address: std::net::SocketAddr,
-) -> Result<TcpListener, WatcherError> {
-    TcpListener::bind(address)
-        .await
-        .map_err(|source| WatcherError::Listen {
-            key,
-            address,
-            source,
-        })
 }

@@ -24,6 +24,13 @@ struct Args {
 
 #[derive(Subcommand)]
 enum Command {
+    /// Tries everything that a watcher needs: files, kcp and each right there, the broker, the election. Prints
+    /// what is missing and how to get it, and changes nothing.
+    Check {
+        /// The configuration file; `ISC_...` variables override it.
+        #[arg(long)]
+        config: Option<PathBuf>,
+    },
     /// Looks at the acceptance policy; needs no server.
     Policy {
         #[command(subcommand)]
@@ -52,7 +59,7 @@ fn main() -> ExitCode {
         .map_err(anyhow::Error::from)
         .and_then(|runtime| runtime.block_on(run(args)));
     match result {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(code) => code,
         Err(error) => failed(&error),
     }
 }
@@ -72,15 +79,22 @@ fn test_policy(trial: &Trial) -> ExitCode {
     }
 }
 
-async fn run(args: Args) -> anyhow::Result<()> {
+async fn run(args: Args) -> anyhow::Result<ExitCode> {
+    if let Some(Command::Check { config: file }) = args.command {
+        let config: WatcherConfig = config::load(file.as_deref())?;
+        let report = isc_watcher::check(&config, file.as_deref()).await?;
+        print!("{report}");
+        return Ok(ExitCode::from(u8::from(!report.is_fine())));
+    }
     let config: WatcherConfig = config::load(args.config.as_deref())?;
     telemetry::init(&config.log)?;
     if args.check_config {
-        for warning in isc_watcher::check(&config, args.config.as_deref())? {
+        for warning in isc_watcher::check_config(&config, args.config.as_deref())? {
             eprintln!("warning: {warning}");
         }
         println!("ok");
-        return Ok(());
+        return Ok(ExitCode::SUCCESS);
     }
-    Ok(isc_watcher::run(config, args.config, shutdown::on_signals()?).await?)
+    isc_watcher::run(config, args.config, shutdown::on_signals()?).await?;
+    Ok(ExitCode::SUCCESS)
 }

@@ -1,34 +1,33 @@
 //! The watcher's metrics. Label sets are closed; gauges come from the engine's state.
 
 mod labels;
+mod policy;
+mod services;
 mod sources;
+#[cfg(test)]
+mod tests;
+mod words;
 
 use std::{
     collections::BTreeSet,
     sync::{Mutex, PoisonError},
-    time::Duration,
 };
 
 use isc_core::{
     api::Phase,
     engine::{Measure, Snapshot},
 };
+use isc_runtime::tls::CertificateMetrics;
 use prometheus_client::{
-    metrics::{counter::Counter, family::Family, gauge::Gauge, histogram::Histogram},
-    registry::{Registry, Unit},
+    metrics::{counter::Counter, family::Family, gauge::Gauge},
+    registry::Registry,
 };
 
-use crate::policy::Policy;
 use labels::{DecisionLabel, PhaseLabel, ReasonLabel, RuleLabel, SlotLabel};
 pub(crate) use labels::{ResultLabel, WriteLabel};
+use services::ServiceMetrics;
 use sources::SourceMetrics;
 pub(crate) use sources::SourceState;
-
-/// Bucket bounds for everything that is measured in seconds: 5 ms to about 1.5 hours.
-const SECONDS: [f64; 17] = [
-    0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0, 900.0,
-    1800.0, 5400.0,
-];
 
 /// Every metric of the watcher.
 #[derive(Debug)]
@@ -45,8 +44,11 @@ pub(crate) struct Metrics {
     stale: Mutex<BTreeSet<&'static str>>,
     /// Whether this watcher leads (1) or stands by (0).
     pub(crate) leader: Gauge,
+    /// When certificates end.
+    pub(crate) certificates: CertificateMetrics,
     /// What is known of each source.
     pub(crate) sources: SourceMetrics,
+    services: ServiceMetrics,
     reloads: Family<ResultLabel, Counter>,
     decisions: Family<DecisionLabel, Counter>,
     rule_failures: Family<RuleLabel, Counter>,
@@ -56,16 +58,14 @@ pub(crate) struct Metrics {
     streams_refused: Family<ReasonLabel, Counter>,
     claims: Family<ResultLabel, Counter>,
     ignored: Family<ReasonLabel, Counter>,
-    finished: Family<ReasonLabel, Counter>,
     dropped: Family<ReasonLabel, Counter>,
     requests: Family<PhaseLabel, Gauge>,
     sessions: Gauge,
     slots: Family<SlotLabel, Gauge>,
     endpoints: Gauge,
     backlog: Gauge,
-    queue: Histogram,
-    run: Histogram,
-    total: Histogram,
+    tenants: Gauge,
+    waiting_bytes: Gauge,
     last: Mutex<Option<Snapshot>>,
 }
 
@@ -76,33 +76,33 @@ impl Metrics {
     #[must_use]
     pub(crate) fn new(registry: &mut Registry) -> Self {
         let metrics = Self {
-            status_writes: Family::default(),
-            tickets: Family::default(),
+            status_writes: words::starting(WriteLabel::all()),
+            tickets: words::by_result(words::TICKETS),
             broker_connected: Gauge::default(),
             broker_blocked: Gauge::default(),
             config_stale: Gauge::default(),
             stale: Mutex::default(),
             leader: Gauge::default(),
+            certificates: CertificateMetrics::default(),
             sources: SourceMetrics::default(),
-            reloads: Family::default(),
+            services: ServiceMetrics::default(),
+            reloads: words::by_result(words::RELOADS),
             decisions: Family::default(),
             rule_failures: Family::default(),
             rules: Gauge::default(),
-            dead_letters: Family::default(),
-            events: Family::default(),
-            streams_refused: Family::default(),
-            claims: Family::default(),
-            ignored: Family::default(),
-            finished: Family::default(),
-            dropped: Family::default(),
+            dead_letters: words::by_reason(words::DEAD),
+            events: words::by_result(words::EVENTS),
+            streams_refused: words::by_reason(words::STREAMS),
+            claims: words::by_result(words::CLAIMS),
+            ignored: words::by_reason(words::IGNORED),
+            dropped: words::by_reason(words::DROPPED),
             requests: Family::default(),
             sessions: Gauge::default(),
             slots: Family::default(),
             endpoints: Gauge::default(),
             backlog: Gauge::default(),
-            queue: Histogram::new(SECONDS),
-            run: Histogram::new(SECONDS),
-            total: Histogram::new(SECONDS),
+            tenants: Gauge::default(),
+            waiting_bytes: Gauge::default(),
             last: Mutex::default(),
         };
         metrics.register(registry);
@@ -110,12 +110,24 @@ impl Metrics {
     }
 
     fn register(&self, root: &mut Registry) {
+        self.certificates.register(root);
         let r = root.sub_registry_with_prefix("isc");
         self.register_counters(r);
         self.sources.register(r);
+        self.services.register(r);
         let gauges = [
             ("sessions", "Connected workers", &self.sessions),
             ("endpoints", "Endpoints that are watched", &self.endpoints),
+            (
+                "tenants",
+                "Tenants with a request that has not ended",
+                &self.tenants,
+            ),
+            (
+                "waiting_params_bytes",
+                "The parameters of all requests that wait",
+                &self.waiting_bytes,
+            ),
             (
                 "status_backlog",
                 "Requests that wait for a status write",
@@ -150,14 +162,6 @@ impl Metrics {
         r.register("requests", help, self.requests.clone());
         let help = "Slots of the connected workers";
         r.register("slots", help, self.slots.clone());
-        let histograms = [
-            ("queue", "From accepted to started", &self.queue),
-            ("run", "From started to ended", &self.run),
-            ("total", "From accepted to ended", &self.total),
-        ];
-        for (name, help, histogram) in histograms {
-            r.register_with_unit(name, help, Unit::Seconds, histogram.clone());
-        }
     }
 
     fn register_counters(&self, r: &mut Registry) {
@@ -181,46 +185,31 @@ impl Metrics {
         r.register("events", events, self.events.clone());
         let streams = "Workers' streams that were not let in, ended or slowed down, by reason";
         r.register("streams_refused", streams, self.streams_refused.clone());
-        let finished = "Requests that ended, by reason";
-        r.register("requests_finished", finished, self.finished.clone());
-    }
-
-    fn register_policy(&self, r: &mut Registry) {
-        let help = "New requests, by the rule that decided and how";
-        r.register("policy_decisions", help, self.decisions.clone());
-        let help = "Evaluations of a rule's expression that failed";
-        r.register("policy_failures", help, self.rule_failures.clone());
-        r.register("policy_rules", "Rules in force", self.rules.clone());
     }
 
     /// Counts or measures something that the engine told.
     pub(crate) fn measure(&self, measure: &Measure) {
         match measure {
             Measure::Ignored(reason) => {
+                let reason = words::listed(words::IGNORED, reason);
                 self.ignored.get_or_create(&ReasonLabel { reason }).inc();
             }
             Measure::Claim(result) => {
+                let result = words::listed(words::CLAIMS, result);
                 self.claims.get_or_create(&ResultLabel { result }).inc();
             }
+            Measure::Attempt { service, outcome } => {
+                self.services.attempt(service.as_deref(), outcome);
+            }
             Measure::Finished {
+                service,
                 reason,
                 queued,
                 ran,
                 total,
-                ..
             } => {
-                self.finished
-                    .get_or_create(&ReasonLabel {
-                        reason: reason.as_str(),
-                    })
-                    .inc();
-                for (time, histogram) in [
-                    (queued, &self.queue),
-                    (ran, &self.run),
-                    (total, &self.total),
-                ] {
-                    histogram_of(histogram, *time);
-                }
+                let times = [*queued, *ran, *total];
+                self.services.ended(service.as_deref(), *reason, times);
             }
         }
     }
@@ -251,33 +240,6 @@ impl Metrics {
             stale.remove(files);
         }
         self.config_stale.set(i64::from(!stale.is_empty()));
-    }
-
-    /// Shows the policy in force; its rules start with 0.
-    pub(crate) fn policy(&self, policy: &Policy) {
-        self.rules
-            .set(i64::try_from(policy.len()).unwrap_or(i64::MAX));
-        for (rule, result) in policy.results() {
-            let rule = rule.to_owned();
-            drop(
-                self.decisions
-                    .get_or_create(&DecisionLabel { rule, result }),
-            );
-        }
-    }
-
-    /// Counts a decision on a new request.
-    pub(crate) fn decision(&self, rule: &str, result: &'static str) {
-        let rule = rule.to_owned();
-        self.decisions
-            .get_or_create(&DecisionLabel { rule, result })
-            .inc();
-    }
-
-    /// Counts a rule whose expression could not be evaluated.
-    pub(crate) fn rule_failed(&self, rule: &str) {
-        let rule = rule.to_owned();
-        self.rule_failures.get_or_create(&RuleLabel { rule }).inc();
     }
 
     /// Counts a dead letter.
@@ -316,9 +278,13 @@ impl Metrics {
             .get_or_create(&SlotLabel { state: "free" })
             .set(snapshot.free.into());
         self.endpoints.set(count(snapshot.endpoints));
-        let before = last.take().map(|last| last.sources).unwrap_or_default();
-        self.sources.requests(&snapshot.sources, &before);
+        let before = last.take().unwrap_or_default();
+        self.sources.requests(&snapshot.sources, &before.sources);
+        self.services.show(&snapshot, &before.services);
         self.backlog.set(count(snapshot.backlog));
+        self.tenants.set(count(snapshot.tenants));
+        let bytes = i64::try_from(snapshot.waiting_bytes);
+        self.waiting_bytes.set(bytes.unwrap_or(i64::MAX));
         *last = Some(snapshot);
     }
 }
@@ -333,9 +299,3 @@ const PHASES: [(Phase, &str); 7] = [
     (Phase::Rejected, "Rejected"),
     (Phase::Cancelled, "Cancelled"),
 ];
-
-fn histogram_of(histogram: &Histogram, time: Option<Duration>) {
-    if let Some(time) = time {
-        histogram.observe(time.as_secs_f64());
-    }
-}

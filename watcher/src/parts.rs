@@ -1,12 +1,17 @@
 //! The parts of the process: who starts them, what they share, and who ends when.
 
-use std::{path::PathBuf, sync::Arc, time::Duration};
+use std::{
+    path::PathBuf,
+    sync::{Arc, OnceLock},
+    time::Duration,
+};
 
 use isc_core::{engine::Engine, ids::Now};
 use isc_runtime::{
     admin::Readiness,
     amqp::{BrokerState, Connector, Topology},
     services::Catalogue,
+    tls::{ClientCredentials, Credentials},
 };
 use serde_json::{Map, Value};
 use tokio::{
@@ -24,11 +29,12 @@ use crate::{
     dead::DeadLetters,
     election::{Election, Seat, Won},
     engine::{EngineTask, Input, Inputs, Outputs},
-    grpc::Ears,
+    grpc::{Ears, Service},
     kcp::{Announcer, Before, Clients, Follower, Mark, News, Services},
     metrics::Metrics,
+    ports::Ports,
     reload::{Outlets, Reloader, Sources},
-    scaler::{Demand, Demands},
+    scaler::{Demand, Scaler},
     tickets::{Offer, Publisher},
 };
 
@@ -68,6 +74,8 @@ enum End {
 pub(crate) struct Parts {
     common: Common,
     demands: watch::Sender<Option<Demand>>,
+    /// For the broker.
+    credentials: Option<Arc<ClientCredentials>>,
     running: JoinSet<(&'static str, Result<(), String>)>,
 }
 
@@ -80,13 +88,35 @@ impl Parts {
         Self {
             common,
             demands: watch::Sender::new(None),
+            credentials: None,
             running: JoinSet::new(),
         }
     }
 
-    /// What there is to do, as the engine says it.
-    pub(crate) fn demands(&self) -> Demands {
-        self.demands.subscribe()
+    /// Serves workers and KEDA; `ears` are filled when this watcher leads.
+    pub(crate) fn serve(&mut self, ports: Ports, prepared: &Prepared, ears: &Arc<OnceLock<Ears>>) {
+        let Common { metrics, rest, .. } = self.common.clone();
+        let allowed = prepared.allowed.subscribe();
+        let service = Service::new(ears.clone(), allowed, metrics, rest.clone());
+        self.add("the gRPC server", async {
+            text(service.serve(ports.grpc).await)
+        });
+        if let Some(port) = ports.scaler {
+            let scaler = Scaler::new(self.demands.subscribe(), rest);
+            self.add("the scaler", async { text(scaler.serve(port).await) });
+        }
+        for credentials in ports.credentials {
+            self.fresh(credentials);
+        }
+    }
+
+    /// Looks after certificates.
+    fn fresh<T: Send + Sync + 'static>(&mut self, credentials: Arc<Credentials<T>>) {
+        let rest = self.common.rest.clone();
+        self.add("the reader of certificates", async move {
+            credentials.keep_fresh(rest).await;
+            Ok(())
+        });
     }
 
     /// Adds one.
@@ -136,10 +166,16 @@ impl Parts {
         let Prepared {
             services,
             policy,
+            allowed,
+            credentials,
             keys,
             topology,
             clients,
         } = prepared;
+        self.credentials.clone_from(&credentials);
+        if let Some(credentials) = credentials {
+            self.fresh(credentials);
+        }
         let metrics = self.common.metrics.clone();
         announce(&policy.borrow(), &metrics);
         watching(config, &clients);
@@ -172,7 +208,11 @@ impl Parts {
             from_offers,
         );
         self.dead_letters(config, topology, &inputs, publishing);
-        let outlets = Outlets { services, policy };
+        let outlets = Outlets {
+            services,
+            policy,
+            allowed,
+        };
         self.reloader((config, keys), file, outlets, &inputs);
         self.follower(config, clients, &inputs, before);
         (inputs, beats)
@@ -311,7 +351,8 @@ impl Parts {
 
     fn connector(&self, config: &WatcherConfig, purpose: &str, part: &'static str) -> Connector {
         let name = format!("isc-watcher {}{purpose}", config.instance);
-        Connector::new(config.amqp.clone(), name, self.common.readiness.part(part))
+        let part = self.common.readiness.part(part);
+        Connector::new(config.amqp.clone(), self.credentials.clone(), name, part)
     }
 
     /// Ends what there is of a watcher that never led.

@@ -22,6 +22,7 @@ use crate::{
     WatcherError, announce,
     config::{LIVE_KEYS, WatcherConfig},
     engine::Input,
+    grpc::Allowed,
     metrics::Metrics,
     policy::Policy,
 };
@@ -48,6 +49,8 @@ pub(crate) struct Outlets {
     pub(crate) services: watch::Sender<Arc<Catalogue>>,
     /// The policy.
     pub(crate) policy: watch::Sender<Arc<Policy>>,
+    /// Which workers may run which services.
+    pub(crate) allowed: watch::Sender<Arc<Allowed>>,
 }
 
 /// What was read.
@@ -57,6 +60,7 @@ struct Loaded {
     keys: Map<String, Value>,
     catalogue: Arc<Catalogue>,
     policy: Arc<Policy>,
+    allowed: Arc<Allowed>,
     live: Reconfigure,
 }
 
@@ -86,6 +90,7 @@ impl Sources {
             live: config.reconfigure(&catalogue),
             catalogue: Arc::new(catalogue),
             policy: Arc::new(policy),
+            allowed: Arc::new(Allowed::new(&config.grpc)?),
         })
     }
 
@@ -141,11 +146,13 @@ impl Reloader {
         *sources.policy() = config.policy.path(sources.file.as_deref());
         let catalogue = outlets.services.borrow().clone();
         let policy = outlets.policy.borrow().clone();
+        let allowed = outlets.allowed.borrow().clone();
         let known = Loaded {
             keys,
             live: config.reconfigure(&catalogue),
             catalogue,
             policy,
+            allowed,
         };
         Self {
             sources,
@@ -256,6 +263,11 @@ impl Reloader {
             announce(&self.known.policy, &self.metrics);
             self.outlets.policy.send_replace(self.known.policy.clone());
         }
+        if before.allowed != self.known.allowed {
+            self.outlets
+                .allowed
+                .send_replace(self.known.allowed.clone());
+        }
         let event = Event::Reconfigured(Box::new(self.known.live.clone()));
         // Fails when nobody listens. The engine first: then it knows the services of what it is told.
         let _ended = self.inputs.send(Input::Event(event)).await;
@@ -296,6 +308,9 @@ fn changes(before: &Loaded, now: &Loaded) -> Vec<String> {
     if before.policy != now.policy {
         changes.push("`policy`: for requests that are new from now on".into());
     }
+    if before.allowed != now.allowed {
+        changes.push("`grpc.workers`: for workers that are connected too".into());
+    }
     if before.live.tenants != now.live.tenants {
         changes.push("`tenants`".into());
     }
@@ -304,12 +319,30 @@ fn changes(before: &Loaded, now: &Loaded) -> Vec<String> {
 
 /// Keys whose change needs another start.
 fn later_keys(before: &Map<String, Value>, now: &Map<String, Value>) -> Vec<String> {
+    let (before, now) = (without_live(before), without_live(now));
     let names: BTreeSet<_> = before.keys().chain(now.keys()).collect();
     names
         .into_iter()
-        .filter(|name| !LIVE_KEYS.contains(&name.as_str()) && before.get(*name) != now.get(*name))
+        .filter(|name| before.get(*name) != now.get(*name))
         .map(|name| format!("`{name}`"))
         .collect()
+}
+
+fn without_live(keys: &Map<String, Value>) -> Map<String, Value> {
+    let mut keys = keys.clone();
+    for live in LIVE_KEYS {
+        match live.split_once('.') {
+            None => {
+                keys.remove(live);
+            }
+            Some((section, key)) => {
+                if let Some(Value::Object(section)) = keys.get_mut(section) {
+                    section.remove(key);
+                }
+            }
+        }
+    }
+    keys
 }
 
 fn absolute(path: PathBuf) -> PathBuf {

@@ -5,8 +5,9 @@ use std::{net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
 use isc_core::worker_session::{Policy, Worker};
 use isc_runtime::{
     admin::{self, Part, Readiness},
-    amqp::{BrokerState, Connector, Topology},
+    amqp::{AmqpConfig, BrokerState, Connector, Topology},
     services::Service,
+    tls::{CertificateMetrics, ClientCredentials},
 };
 use prometheus_client::registry::Registry;
 use rand::RngExt as _;
@@ -19,7 +20,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     agent::{Agent, Inputs},
-    config::{Checked, WorkerConfig},
+    config::Checked,
     exec::{ExecExecutor, Output},
     executor::Executor,
     intake::{self, FromIntake, Till},
@@ -51,6 +52,9 @@ pub enum ServeError {
     Task(&'static str),
 }
 
+/// Where the broker is, what an encrypted connection to it uses, and the names there.
+type Broker = (AmqpConfig, Option<Arc<ClientCredentials>>, Topology);
+
 /// What the parts share.
 struct Parts {
     readiness: Readiness,
@@ -77,7 +81,7 @@ pub async fn run(checked: Checked, shutdown: CancellationToken) -> Result<(), Se
         over: CancellationToken::new(),
         tasks: JoinSet::new(),
     };
-    parts.start_admin(listener);
+    parts.start_admin(listener, &checked.certificates);
     let working = parts.start_worker(checked, shutdown);
     let ended = tokio::select! {
         () = working => Ok(()),
@@ -91,9 +95,11 @@ pub async fn run(checked: Checked, shutdown: CancellationToken) -> Result<(), Se
 // === impl Parts ===
 
 impl Parts {
-    fn start_admin(&mut self, listener: TcpListener) {
+    fn start_admin(&mut self, listener: TcpListener, certificates: &CertificateMetrics) {
         let mut registry = Registry::default();
+        isc_runtime::metrics::register(&mut registry);
         self.metrics.register(&mut registry);
+        certificates.register(&mut registry);
         let (registry, readiness) = (Arc::new(registry), self.readiness.clone());
         let serving = admin::serve(listener, registry, readiness, self.over.clone());
         self.tasks.spawn(named("admin", async {
@@ -114,11 +120,17 @@ impl Parts {
             services,
             topology,
             watcher,
+            credentials,
+            certificates: _registered,
         } = checked;
         let names: Vec<_> = services.iter().map(|s| s.name.clone()).collect();
         let part = self.readiness.part("watcher");
+        for credentials in watcher.credentials().into_iter().chain(credentials.clone()) {
+            self.start_reader(credentials);
+        }
         let (from_session, may_greet) = self.start_session(watcher, part.clone());
-        let (from_intake, till) = self.start_intake(&config, topology, names.clone());
+        let broker = (config.amqp.clone(), credentials, topology);
+        let (from_intake, till) = self.start_intake(&config.name, broker, names.clone());
         let warden = self.start_keeper();
         let (reports, progress) = mpsc::channel(INPUT_MAX);
         self.metrics.slots.set(i64::from(config.slots));
@@ -153,6 +165,14 @@ impl Parts {
         agent.run(inputs, shutdown)
     }
 
+    /// Looks after certificates.
+    fn start_reader(&mut self, credentials: Arc<ClientCredentials>) {
+        let over = self.over.clone();
+        self.tasks.spawn(named("certificates", async move {
+            credentials.keep_fresh(over).await;
+        }));
+    }
+
     fn start_keeper(&mut self) -> Warden {
         let (warden, keeper) = warden::pair();
         self.tasks
@@ -181,16 +201,16 @@ impl Parts {
 
     fn start_intake(
         &mut self,
-        config: &WorkerConfig,
-        topology: Topology,
+        worker: &str,
+        (config, credentials, topology): Broker,
         services: Vec<String>,
     ) -> (mpsc::Receiver<FromIntake>, Till) {
         let (agent, from_intake) = mpsc::channel(INPUT_MAX);
         let metrics = self.metrics.clone();
         let (till, intake) = intake::pair(topology, services, agent, metrics);
-        let title = format!("isc-worker {}", config.name);
+        let title = format!("isc-worker {worker}");
         let part = self.readiness.part("rabbitmq");
-        let connector = Connector::new(config.amqp.clone(), title, part);
+        let connector = Connector::new(config, credentials, title, part);
         let shown = gauge(connector.state(), self.metrics.clone());
         self.tasks.spawn(named("broker gauge", shown));
         let over = self.over.clone();

@@ -7,7 +7,7 @@ use crate::{
     decide::decide,
     ids::{AttemptId, Holder, Now, Uid},
     keys::Ending,
-    life::{Act, LifeEvent, State},
+    life::{Act, Life, LifeEvent, State},
     rules::Rule,
     writes::Urgency,
 };
@@ -28,6 +28,7 @@ impl Engine {
         let policy = request.policy(uid, config, taking_over);
         let (was_offered, was_held) = (request.offered_since(), request.life.holder().cloned());
         let was_done = matches!(request.life.state, State::Done(_));
+        let counts = counts(&event).then_some((request.life.failed, request.life.lost));
         let (stage, shared) = (
             Stage::of(&request.life.state),
             matches!(event, LifeEvent::Shared(_)),
@@ -38,8 +39,14 @@ impl Engine {
         };
         request.keep_mirror(stage, shared);
         if !was_done {
-            self.effects.extend(request.finished().map(Effect::Measure));
+            let finished = request.finished(config);
+            self.effects.extend(finished.map(Effect::Measure));
         }
+        let missed = counts.and_then(|before| missed(&request.life, before));
+        self.effects.extend(missed.map(|outcome| {
+            let service = request.known_service(config);
+            Effect::Measure(Measure::Attempt { service, outcome })
+        }));
         let is_offered = request.offered_since();
         self.sessions
             .track(uid, was_held.as_ref(), request.life.holder());
@@ -155,5 +162,22 @@ impl Engine {
         if let Some(session) = self.sessions.session_of(to) {
             self.effects.push(Effect::Send(session, message));
         }
+    }
+}
+
+/// Whether what it changes in the counts happened now; a status that tells of more tells of the past.
+fn counts(event: &LifeEvent) -> bool {
+    matches!(
+        event,
+        LifeEvent::Ended { .. } | LifeEvent::LeaseEnded { .. } | LifeEvent::TakeoverEnded
+    )
+}
+
+/// How the attempt that just ended was counted.
+fn missed(life: &Life, (failed, lost): (u32, u32)) -> Option<&'static str> {
+    if life.failed > failed {
+        Some("failed")
+    } else {
+        (life.lost > lost).then_some("lost")
     }
 }

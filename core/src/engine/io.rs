@@ -341,10 +341,17 @@ pub enum Measure {
     Ignored(&'static str),
     /// A claim was answered: `granted` or why not.
     Claim(&'static str),
+    /// An attempt did not bring its request to an end that somebody asked for.
+    Attempt {
+        /// The service, if there is one of that name.
+        service: Option<Arc<str>>,
+        /// `failed`, or `lost` with its worker.
+        outcome: &'static str,
+    },
     /// A request ended.
     Finished {
-        /// The service.
-        service: Arc<str>,
+        /// The service, if there is one of that name: callers name what they like.
+        service: Option<Arc<str>>,
         /// How.
         reason: Reason,
         /// From accepted to started, when it started.

@@ -260,8 +260,14 @@ impl Request {
         })
     }
 
+    /// Its service, unless it names one that is not there.
+    pub(super) fn known_service(&self, config: &Config) -> Option<Arc<str>> {
+        let known = config.catalogue.contains_key(&self.service);
+        known.then(|| self.service.clone())
+    }
+
     /// What a finished request's life measured.
-    pub(super) fn finished(&self) -> Option<Measure> {
+    pub(super) fn finished(&self, config: &Config) -> Option<Measure> {
         let State::Done(done) = &self.life.state else {
             return None;
         };
@@ -273,7 +279,7 @@ impl Request {
         let started = self.life.started.and_then(|moment| moment.mono);
         let (queued, end) = (self.life.queued.mono, done.at.mono);
         Some(Measure::Finished {
-            service: self.service.clone(),
+            service: self.known_service(config),
             reason: status::reason(&self.life)?,
             queued: between(queued, started),
             ran: between(started, end),

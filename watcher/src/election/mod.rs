@@ -13,12 +13,14 @@ use std::{sync::Arc, time::Duration};
 use isc_runtime::{admin::Part, clock, nag::Nag};
 use jiff::Timestamp;
 use k8s_openapi::api::coordination::v1::Lease;
-use kube::{Api, Config};
+use kube::{Api, Client, Config};
 use tokio::sync::oneshot;
 
 use crate::{
     access::{Access, ReadError},
+    check::Report,
     config::ElectionConfig,
+    kcp,
     metrics::Metrics,
 };
 pub(crate) use lead::Lead;
@@ -118,10 +120,7 @@ impl Election {
         (access, lead): (Access, Lead),
         part: Part,
     ) -> Result<Self, ElectionError> {
-        let namespace = config.namespace.clone();
-        let namespace = namespace.unwrap_or_else(|| access.namespace());
-        // Nothing is tried twice: each try has its time, and a 409 must be the answer to the first one.
-        let client = access.client(access.url()).map_err(ElectionError::Client)?;
+        let (client, namespace) = place(config, &access)?;
         let lease = Duration::from_secs(config.lease_seconds);
         Ok(Self {
             seal: Seal::new(Api::namespaced(client, &namespace), instance, lease),
@@ -313,6 +312,41 @@ pub(crate) fn check(config: &ElectionConfig, metrics: Arc<Metrics>) -> Result<()
         access(config, metrics)?;
     }
     Ok(())
+}
+
+/// Looks for what an election needs in the private cluster.
+///
+/// # Errors
+/// See [`ElectionError`].
+pub(crate) async fn probe(
+    config: &ElectionConfig,
+    instance: &str,
+    metrics: Arc<Metrics>,
+    report: &mut Report,
+) -> Result<(), ElectionError> {
+    let (client, namespace) = place(config, &access(config, metrics)?)?;
+    let lease = Duration::from_secs(config.lease_seconds);
+    let seal = Seal::new(Api::namespaced(client.clone(), &namespace), instance, lease);
+    let name = format!("isc-{instance}-leader");
+    match seal.read().await {
+        Ok(_) => report.fine(format!(
+            "election: the Lease {namespace}/{name} can be read"
+        )),
+        Err(error) => report.missing(format!("election: {}", seal.explain(&error))),
+    }
+    kcp::probe_election(&client, &namespace, &name, report).await;
+    Ok(())
+}
+
+/// Where the Lease is.
+fn place(config: &ElectionConfig, access: &Access) -> Result<(Client, String), ElectionError> {
+    let namespace = config.namespace.clone();
+    let namespace = namespace.unwrap_or_else(|| access.namespace());
+    // Nothing is tried twice: each try has its time, and a 409 must be the answer to the first one.
+    let client = access
+        .client(access.url())
+        .map_err(ElectionError::Client)?;
+    Ok((client, namespace))
 }
 
 /// The way to the private cluster.

@@ -132,6 +132,11 @@ impl Clients {
         self.access.url().to_string()
     }
 
+    /// The namespace that KUBECONFIG names.
+    pub(super) fn namespace(&self) -> String {
+        self.access.namespace()
+    }
+
     /// How requests are reached, said once, before the first of them is known.
     pub(super) fn reaches(&self, mode: Mode) {
         self.mode.get_or_init(|| mode);

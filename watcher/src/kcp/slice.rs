@@ -110,7 +110,7 @@ impl Listener<DynamicObject> for Slice {
     }
 }
 
-fn endpoints(slice: &DynamicObject) -> Vec<Arc<str>> {
+pub(super) fn endpoints(slice: &DynamicObject) -> Vec<Arc<str>> {
     let listed = slice
         .data
         .pointer("/status/endpoints")

@@ -8,6 +8,7 @@ mod hostile;
 mod instances;
 mod keys;
 mod leases;
+mod measures;
 mod missing;
 mod refusals;
 mod results;
