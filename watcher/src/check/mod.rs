@@ -8,8 +8,8 @@ use std::{path::Path, sync::Arc};
 use prometheus_client::registry::Registry;
 
 use crate::{
-    Prepared, WatcherError, access::Access, config::WatcherConfig, election, election::Lead, kcp, metrics::Metrics,
-    ports::Ports, prepare,
+    Prepared, WatcherError, access::Access, config::WatcherConfig, election, election::Lead, kcp,
+    metrics::Metrics, ports::Ports, prepare,
 };
 pub use report::Report;
 

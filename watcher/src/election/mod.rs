@@ -343,9 +343,7 @@ fn place(config: &ElectionConfig, access: &Access) -> Result<(Client, String), E
     let namespace = config.namespace.clone();
     let namespace = namespace.unwrap_or_else(|| access.namespace());
     // Nothing is tried twice: each try has its time, and a 409 must be the answer to the first one.
-    let client = access
-        .client(access.url())
-        .map_err(ElectionError::Client)?;
+    let client = access.client(access.url()).map_err(ElectionError::Client)?;
     Ok((client, namespace))
 }
 
