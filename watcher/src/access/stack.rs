@@ -22,7 +22,8 @@ use tower::{BoxError, Service, ServiceBuilder};
 
 use super::proxy::Proxy;
 
-/// A connection that nobody uses is closed after so long, before anybody between forgets it.
+/// A connection that nobody has used for so long is not used again, before anybody between forgets it. It is
+/// closed within twice that time.
 const IDLE: Duration = Duration::from_secs(10);
 /// One that only waits is asked whether the other end of it is there.
 const KEEPALIVE: Duration = Duration::from_secs(15);
