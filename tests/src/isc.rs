@@ -124,7 +124,8 @@ impl Watcher {
     /// # Errors
     /// When the program is missing.
     pub fn start(dir: &Path, name: &str, config: Value, kubeconfig: &Path) -> Result<Self> {
-        Self::start_as(&program("isc-watcher")?, (dir, name), config, kubeconfig)
+        let vars = [("KUBECONFIG", &*kubeconfig.to_string_lossy())];
+        Self::start_with(&program("isc-watcher")?, (dir, name), config, &vars)
     }
 
     /// The same, of a certain program.
@@ -133,13 +134,30 @@ impl Watcher {
     /// When the program is missing.
     pub fn start_as(
         program: &Path,
+        place: (&Path, &str),
+        config: Value,
+        kubeconfig: &Path,
+    ) -> Result<Self> {
+        let vars = [("KUBECONFIG", &*kubeconfig.to_string_lossy())];
+        Self::start_with(program, place, config, &vars)
+    }
+
+    /// The same, with these variables in its environment.
+    ///
+    /// # Errors
+    /// When the program is missing.
+    pub fn start_with(
+        program: &Path,
         (dir, name): (&Path, &str),
         mut config: Value,
-        kubeconfig: &Path,
+        vars: &[(&str, &str)],
     ) -> Result<Self> {
         let admin = net::free_address()?;
         set(&mut config, "admin.listen", admin.to_string());
-        let launch = configured(program, dir, name, &config)?.env("KUBECONFIG", kubeconfig);
+        let launch = configured(program, dir, name, &config)?;
+        let launch = vars
+            .iter()
+            .fold(launch, |launch, (name, value)| launch.env(name, *value));
         Ok(Self {
             process: launch.start()?,
             admin,

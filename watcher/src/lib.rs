@@ -3,11 +3,12 @@
 //! It runs no job and holds no secret of any internal service. Decisions are made in `isc_core::engine`;
 //! this crate is the shell around it: `kcp` (objects), `kinds` (what
 //! they say), `tickets` and `dead` (broker), `grpc` (workers),
-//! `engine` (the task that feeds the engine and carries out its effects), `election` (who of several leads), `reload` (what may run and wait,
-//! as files say it), `policy` and `admission` (who may ask for what), `audit` (who decided what, in lines of its own),
-//! `scaler` (how many workers KEDA should run), `tls` (who gets through to a port), and `parts`, which starts and
-//! ends them all.
+//! `access` (the way to an API server, as a kubeconfig says it now), `engine` (the task that feeds the engine and
+//! carries out its effects), `election` (who of several leads), `reload` (what may run and wait, as files say it),
+//! `policy` and `admission` (who may ask for what), `audit` (who decided what, in lines of its own), `scaler` (how
+//! many workers KEDA should run), `tls` (who gets through to a port), and `parts`, which starts and ends them all.
 
+mod access;
 mod admission;
 mod audit;
 mod check;
@@ -47,6 +48,8 @@ use serde_json::{Map, Value};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
+use access::Access;
+pub use access::{KubeconfigError, Origin, ProxyError, ReadError};
 use admission::Admission;
 pub use audit::AuditError;
 pub use check::{Report, check};
@@ -55,7 +58,6 @@ pub use election::ElectionError;
 use election::{Election, Lead};
 use grpc::Allowed;
 use kcp::Clients;
-pub use kcp::KubeconfigError;
 use kinds::Kinds;
 use metrics::Metrics;
 use parts::{Common, Parts, text};
@@ -116,15 +118,16 @@ pub enum WatcherError {
 ///
 /// # Errors
 /// The first thing that is wrong.
-pub async fn check_config(
+pub fn check_config(
     config: &WatcherConfig,
     file: Option<&Path>,
 ) -> Result<Vec<String>, WatcherError> {
     let metrics = Arc::new(Metrics::new(&mut Registry::default()));
-    let prepared = prepare(config, file, metrics.clone(), Lead::default()).await?;
+    let access = Access::named(metrics.clone());
+    let prepared = prepare(config, file, metrics.clone(), (access, Lead::default()))?;
     Ports::check(config, &metrics)?;
     if let Some(election) = &config.election {
-        election::check(election).await?;
+        election::check(election, metrics)?;
     }
     let warnings = prepared.policy.borrow().warnings();
     Ok(warnings)
@@ -145,11 +148,11 @@ struct Prepared {
     clients: Clients,
 }
 
-async fn prepare(
+fn prepare(
     config: &WatcherConfig,
     file: Option<&Path>,
     metrics: Arc<Metrics>,
-    lead: Lead,
+    (access, lead): (Result<Access, KubeconfigError>, Lead),
 ) -> Result<Prepared, WatcherError> {
     config.check()?;
     let policy = watch::Sender::new(Arc::new(config.policy.load(file)?));
@@ -165,8 +168,7 @@ async fn prepare(
     let select = Arc::new(Select::new(config)?);
     let light = (services.subscribe(), admission, select);
     let kinds = Kinds::new(&config.kinds)?;
-    let clients = Clients::new(kcp::base_config().await?, light, kinds, lead);
-    clients.provider().map_err(KubeconfigError::Client)?;
+    let clients = Clients::new((access?, config.kcp.watch()), light, kinds, lead);
     Ok(Prepared {
         services,
         policy,
@@ -192,7 +194,8 @@ pub async fn run(
     isc_runtime::metrics::register(&mut registry);
     let metrics = Arc::new(Metrics::new(&mut registry));
     let lead = Lead::default();
-    let prepared = prepare(&config, file.as_deref(), metrics.clone(), lead.clone()).await?;
+    let access = (Access::named(metrics.clone()), lead.clone());
+    let prepared = prepare(&config, file.as_deref(), metrics.clone(), access)?;
     let doors = Ports::open(&config, &metrics).await?;
     let admin_listener = listen("admin.listen", config.admin.listen).await?;
     let common = Common {
@@ -203,6 +206,7 @@ pub async fn run(
     };
     let (readiness, rest) = (common.readiness.clone(), common.rest.clone());
     let mut parts = Parts::new(common);
+    parts.keep(prepared.clients.access().clone());
     let ears = Arc::new(OnceLock::new());
     parts.serve(doors, &prepared, &ears);
     let admin = admin::serve(admin_listener, Arc::new(registry), readiness.clone(), rest);
@@ -213,13 +217,14 @@ pub async fn run(
         return lead_with(parts, (&ears, heard), &metrics).await;
     };
     let part = readiness.part("election");
-    let election = Election::new(election, &config.instance, lead.clone(), part).await?;
+    let private = election::access(election, metrics.clone())?;
+    parts.keep(private.clone());
+    let election = Election::new(election, &config.instance, (private, lead.clone()), part)?;
     let Some(elected) = parts.stand_by(election).await? else {
         parts.end().await;
         return Ok(());
     };
-    let (config, prepared) =
-        as_it_is_now((config, prepared), file.as_deref(), &metrics, lead).await;
+    let (config, prepared) = as_it_is_now((config, prepared), file.as_deref(), &metrics, lead);
     let heard = parts.start(&config, file, prepared, Some(elected));
     lead_with(parts, (&ears, heard), &metrics).await
 }
@@ -237,27 +242,28 @@ async fn lead_with(
 
 /// Files may have changed while this watcher stood by: what takes effect while one runs does so here as well,
 /// and nothing else. Where there is a mistake now, what was read at the start is used, as at a reload.
-async fn as_it_is_now(
+fn as_it_is_now(
     started: (WatcherConfig, Prepared),
     file: Option<&Path>,
     metrics: &Arc<Metrics>,
     lead: Lead,
 ) -> (WatcherConfig, Prepared) {
-    let read = async {
+    let read = || {
         let now: WatcherConfig = isc_runtime::config::load(file)?;
         let config = started.0.with_live_keys_of(now);
-        let mut prepared = prepare(&config, file, metrics.clone(), lead).await?;
+        let access = (Ok(started.1.clients.access().clone()), lead);
+        let mut prepared = prepare(&config, file, metrics.clone(), access)?;
         prepared.keys.clone_from(&started.1.keys);
         // The gRPC server listens to this one already.
         let allowed = std::mem::replace(&mut prepared.allowed, started.1.allowed.clone());
         prepared.allowed.send_replace(allowed.borrow().clone());
         Ok::<_, WatcherError>((config, prepared))
     };
-    match read.await {
+    match read() {
         Ok(read) => read,
         Err(error) => {
             tracing::error!("going on with what was read at the start: {error}");
-            metrics.config_stale.set(1);
+            metrics.stale("configuration", true);
             started
         }
     }

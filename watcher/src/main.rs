@@ -95,7 +95,7 @@ async fn run(args: Args) -> anyhow::Result<ExitCode> {
     let config: WatcherConfig = config::load(args.config.as_deref())?;
     telemetry::init(&config.log)?;
     if args.check_config {
-        for warning in isc_watcher::check_config(&config, args.config.as_deref()).await? {
+        for warning in isc_watcher::check_config(&config, args.config.as_deref())? {
             eprintln!("warning: {warning}");
         }
         println!("ok");

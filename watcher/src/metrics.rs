@@ -8,7 +8,10 @@ mod sources;
 mod tests;
 mod words;
 
-use std::sync::{Mutex, PoisonError};
+use std::{
+    collections::BTreeSet,
+    sync::{Mutex, PoisonError},
+};
 
 use isc_core::{
     api::Phase,
@@ -37,8 +40,8 @@ pub(crate) struct Metrics {
     pub(crate) broker_connected: Gauge,
     /// The broker takes no messages (1).
     pub(crate) broker_blocked: Gauge,
-    /// What is in the files is in force (0), or the last good state is (1).
-    pub(crate) config_stale: Gauge,
+    config_stale: Gauge,
+    stale: Mutex<BTreeSet<&'static str>>,
     /// The audit's lines cannot be written, so that they wait (1).
     pub(crate) audit_blocked: Gauge,
     /// Whether this watcher leads (1) or stands by (0).
@@ -82,6 +85,7 @@ impl Metrics {
             broker_blocked: Gauge::default(),
             config_stale: Gauge::default(),
             audit_blocked: Gauge::default(),
+            stale: Mutex::default(),
             leader: Gauge::default(),
             certificates: CertificateMetrics::default(),
             sources: SourceMetrics::default(),
@@ -185,7 +189,7 @@ impl Metrics {
         r.register("dropped", dropped, self.dropped.clone());
         let audit = "Lines of the audit, by what became of them";
         r.register("audit_lines", audit, self.audit_lines.clone());
-        let reloads = "Reloads of services and configuration, by result";
+        let reloads = "Reloads of services, configuration and kubeconfig, by result";
         r.register("config_reloads", reloads, self.reloads.clone());
         let dead = "Dead letters, by why the broker gave up on them";
         r.register("dead_letters", dead, self.dead_letters.clone());
@@ -243,6 +247,17 @@ impl Metrics {
     /// Counts a reload.
     pub(crate) fn reload(&self, result: &'static str) {
         self.reloads.get_or_create(&ResultLabel { result }).inc();
+    }
+
+    /// Notes whether what is in those files is in force, or the last good state is.
+    pub(crate) fn stale(&self, files: &'static str, is_stale: bool) {
+        let mut stale = self.stale.lock().unwrap_or_else(PoisonError::into_inner);
+        if is_stale {
+            stale.insert(files);
+        } else {
+            stale.remove(files);
+        }
+        self.config_stale.set(i64::from(!stale.is_empty()));
     }
 
     /// Counts a dead letter.

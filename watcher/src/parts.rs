@@ -24,7 +24,9 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    Prepared, WatcherError, announce,
+    Prepared, WatcherError,
+    access::Access,
+    announce,
     audit::Auditor,
     config::WatcherConfig,
     election::{Election, Seat, Won},
@@ -130,6 +132,15 @@ impl Parts {
         part: impl Future<Output = Result<(), String>> + Send + 'static,
     ) {
         self.running.spawn(async move { (name, part.await) });
+    }
+
+    /// Adds the reader of a kubeconfig.
+    pub(crate) fn keep(&mut self, access: Access) {
+        let rest = self.common.rest.clone();
+        self.add("the reader of a kubeconfig", async {
+            access.keep(rest).await;
+            Ok(())
+        });
     }
 
     /// Waits until this watcher leads; none when it was told to stop before.

@@ -258,7 +258,7 @@ impl Reloader {
             Ok((Err(error), read)) => {
                 self.files.tell(read, false);
                 self.metrics.reload("failed");
-                self.metrics.config_stale.set(1);
+                self.metrics.stale("configuration", true);
                 self.nag
                     .trouble(&format!("{error}; the last good one stays in force"));
             }
@@ -269,7 +269,7 @@ impl Reloader {
     async fn take(&mut self, mut loaded: Loaded) {
         loaded.allowed = loaded.allowed.or_else(|| self.known.allowed.clone());
         self.nag.well();
-        self.metrics.config_stale.set(0);
+        self.metrics.stale("configuration", false);
         let later = later_keys(&self.known.keys, &loaded.keys);
         if !later.is_empty() {
             tracing::warn!(

@@ -8,8 +8,8 @@ use std::{path::Path, sync::Arc};
 use prometheus_client::registry::Registry;
 
 use crate::{
-    Prepared, WatcherError, config::WatcherConfig, election, election::Lead, kcp, metrics::Metrics,
-    ports::Ports, prepare,
+    Prepared, WatcherError, access::Access, config::WatcherConfig, election, election::Lead, kcp,
+    metrics::Metrics, ports::Ports, prepare,
 };
 pub use report::Report;
 
@@ -22,14 +22,15 @@ pub async fn check(config: &WatcherConfig, file: Option<&Path>) -> Result<Report
     // It writes nothing, so nobody's lead is in the way.
     let lead = Lead::default();
     lead.win_for_ever();
-    let prepared = prepare(config, file, metrics.clone(), lead).await?;
+    let access = Access::named(metrics.clone());
+    let prepared = prepare(config, file, metrics.clone(), (access, lead))?;
     Ports::check(config, &metrics)?;
     let mut report = Report::default();
     files(config, &prepared, &mut report);
     kcp::probe(&prepared.clients, config, &mut report).await;
     broker::probe(config, &prepared, &mut report).await;
     if let Some(of) = &config.election {
-        election::probe(of, &config.instance, &mut report).await?;
+        election::probe(of, &config.instance, metrics, &mut report).await?;
     }
     Ok(report)
 }

@@ -25,8 +25,7 @@ mod slice;
 mod status;
 mod watch;
 
-pub use client::KubeconfigError;
-pub(crate) use client::{Clients, Services, base_config};
+pub(crate) use client::{Clients, Services};
 pub(crate) use follower::{Before, Follower};
 pub(crate) use mark::Mark;
 pub(crate) use news::{Announcer, News};

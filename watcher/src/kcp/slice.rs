@@ -46,8 +46,8 @@ impl Slice {
     }
 
     /// Follows it in the workspace of that client until nobody wants to know.
-    pub(super) async fn run(mut self, client: Client) {
-        let only = watcher::Config::default().fields(&selector(&self.name));
+    pub(super) async fn run(mut self, client: Client, watching: watcher::Config) {
+        let only = watching.fields(&selector(&self.name));
         follow(slices(client), only, &mut self).await;
     }
 
