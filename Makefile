@@ -1,6 +1,6 @@
 # The one entry for every habit; the work is done in scripts/ and by isc-dev (tests/src/bin/isc-dev).
 
-.PHONY: help demo up down status test test-quick chaos overload lint check-deploy fmt gen bench-latency bench-policy build setup clean
+.PHONY: help demo up down status test upgrade-test test-quick chaos overload lint check-deploy check-observability compose-test fmt gen bench-latency bench-policy build setup clean
 .DEFAULT_GOAL := help
 
 RELEASE_BUILD := cargo build --release -p isc-watcher -p isc-worker -p isc-tests --bins
@@ -35,20 +35,30 @@ overload: setup ## 50,000 waiting requests, 5,000 large ones, 500 workspaces, 10
 	@echo "==> building (release)" && $(RELEASE_BUILD)
 	@for scene in crowd bulk wide idle; do $(ISC_DEV) chaos --scene $$scene || exit 1; done
 
+upgrade-test: setup build ## an upgrade from an earlier version under load, and the way back (OLD=commit, default the one before)
+	@scripts/upgrade-test.sh $(OLD)
+
 test-quick: ## the tests that need no servers
 	@cargo test --workspace --exclude isc-tests
 
 lint: ## formatting, clippy, docs, honest manifests, generated files, scripts, dependencies
 	@scripts/lint.sh
 
-check-deploy: ## what kubectl and docker-compose say of deploy/
+check-deploy: ## what helm, kubectl and docker-compose say of deploy/; the chart's tests and schemas
 	@scripts/check-deploy.sh
+
+check-observability: ## what promtool says of the alert rules
+	@scripts/check-observability.sh
+
+compose-test: ## docker-compose.yml as it is, in a Docker daemon of its own: images, start, kills, restarts (root)
+	@scripts/compose-test.sh
 
 fmt: ## format the code
 	@cargo fmt --all
 
 gen: ## write the generated files in deploy/
 	@cargo run -q -p isc-watcher --bin crdgen -- deploy
+	@scripts/render-base.sh
 
 bench-latency: setup ## time from created to Succeeded for 50 short requests, one after the other
 	@echo "==> building (release)" && $(RELEASE_BUILD)

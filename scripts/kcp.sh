@@ -11,8 +11,7 @@ here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 
 version=v0.31.2
 reported=v1.35.1+kcp-$version
-cache=${ISCDEV_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/isc}
-folder=$cache/kcp-$version
+folder=$(cache_folder)/kcp-$version
 
 is_right() { [ -x "$1" ] && [[ $("$1" --version 2>/dev/null) == *"$reported"* ]]; }
 

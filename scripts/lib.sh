@@ -21,6 +21,16 @@ can_be_root() {
     [ "$(id -u)" -eq 0 ] || { command -v sudo >/dev/null && sudo -n true 2>/dev/null; }
 }
 
+# Where what is fetched or built once is kept.
+cache_folder() { echo "${ISCDEV_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/isc}"; }
+
+# The promtool that is on PATH, or else that of setup.sh; fails when there is none.
+find_promtool() {
+    local cached
+    cached=$(cache_folder)/promtool
+    command -v promtool || { [ -x "$cached" ] && echo "$cached"; }
+}
+
 clock() { printf '%dm%02ds' $(($1 / 60)) $(($1 % 60)); }
 
 # with_progress LABEL LOG DETAIL COMMAND...: runs the command with its output in LOG and shows LABEL, the

@@ -49,6 +49,8 @@ say "shellcheck"
 git ls-files -z '*.sh' .ci/run | xargs -0 shellcheck -x
 say "deploy/ and docker-compose.yml"
 "$here/check-deploy.sh"
+say "alert rules"
+"$here/check-observability.sh"
 say "cargo deny"
 dependencies
 say "lint is clean"

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Installs or builds whatever the demo and the tests need and is not there yet. Safe to run again.
 #
-# usage: scripts/setup.sh [--lint]     --lint: only what `make lint` needs
+# usage: scripts/setup.sh [--lint|--compose]     only what `make lint` or `make compose-test` needs
 set -euo pipefail
 
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
@@ -49,9 +49,43 @@ install_missing() {
     rm -rf "$(dirname "$log")"
 }
 
+# promtool alone: the package that it comes in brings a service, a user, fonts and scripts besides.
+fetch_promtool() {
+    local work
+    work=$(mktemp -d)
+    # shellcheck disable=SC2064  # the folder of now
+    trap "rm -rf '$work'" RETURN
+    chmod 755 "$work"
+    (cd "$work" && apt-get -qq download prometheus && dpkg-deb -x prometheus_*.deb .) >"$work/log" 2>&1 || return
+    mkdir -p "$(cache_folder)"
+    mv "$work/usr/bin/promtool" "$(cache_folder)/promtool"
+}
+
+# What `make lint` can do without: it says so then.
+need_promtool() {
+    if find_promtool >/dev/null || ! command -v apt-get >/dev/null; then return; fi
+    say "fetching promtool into $(cache_folder)"
+    if fetch_promtool; then return; fi
+    # Its lists may be too old, or not there yet.
+    if can_be_root && as_root apt-get -qq update && fetch_promtool; then return; fi
+    say "promtool cannot be fetched: it is in Debian's package prometheus"
+}
+
 toolchains
 if [ "${1:-}" = --lint ]; then
     need shellcheck command -v shellcheck
+    install_missing
+    need_promtool
+    exit
+fi
+if [ "${1:-}" = --compose ]; then
+    need docker.io command -v dockerd
+    docker compose version >/dev/null 2>&1 || need docker-compose command -v docker-compose
+    need debootstrap command -v debootstrap
+    need slirp4netns command -v slirp4netns
+    need iptables command -v iptables
+    need util-linux command -v unshare
+    need openssl command -v openssl
     install_missing
     exit
 fi

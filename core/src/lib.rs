@@ -8,6 +8,7 @@
 
 pub mod admit;
 pub mod api;
+pub mod audit;
 pub mod decide;
 pub mod engine;
 pub mod flow;

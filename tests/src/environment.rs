@@ -28,6 +28,10 @@ pub struct Environment {
 pub struct Broker {
     /// The AMQP listener.
     pub amqp: SocketAddr,
+    /// The encrypted one. Its certificate is for `localhost`.
+    pub amqps: SocketAddr,
+    /// The folder of the authority of its certificate, and of those that it takes from clients.
+    pub authority: PathBuf,
     /// The management API.
     pub http: SocketAddr,
     /// The password of `isc`.
@@ -45,6 +49,11 @@ impl Environment {
             ("ISCDEV_KCP_CA", self.kcp_ca.display().to_string()),
             ("ISCDEV_SECRET", self.secret.clone()),
             ("ISCDEV_AMQP", self.broker.amqp.to_string()),
+            ("ISCDEV_AMQPS", self.broker.amqps.to_string()),
+            (
+                "ISCDEV_AMQPS_AUTHORITY",
+                self.broker.authority.display().to_string(),
+            ),
             ("ISCDEV_RABBITMQ_HTTP", self.broker.http.to_string()),
         ]
     }
@@ -68,6 +77,8 @@ impl Environment {
             kcp_ca: var("ISCDEV_KCP_CA")?.into(),
             broker: Broker {
                 amqp: var("ISCDEV_AMQP")?.parse()?,
+                amqps: var("ISCDEV_AMQPS")?.parse()?,
+                authority: var("ISCDEV_AMQPS_AUTHORITY")?.into(),
                 http: var("ISCDEV_RABBITMQ_HTTP")?.parse()?,
                 password: secret.clone(),
             },

@@ -23,6 +23,8 @@ pub struct Call {
     pub method: String,
     /// Path and query.
     pub target: String,
+    /// The token that came with it.
+    pub token: Option<String>,
     /// What was answered in kcp's place.
     pub refused: Option<u16>,
 }

@@ -53,6 +53,12 @@ impl Who {
         format!("{}-{secret}", self.name())
     }
 
+    /// Another token of the same user.
+    #[must_use]
+    pub fn other_token(self, secret: &str) -> String {
+        format!("{}-other-{secret}", self.name())
+    }
+
     /// A kubeconfig for one workspace (`root:org:team`), with the CA and the token inside.
     ///
     /// # Errors

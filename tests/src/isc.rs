@@ -62,6 +62,17 @@ pub fn program(name: &str) -> Result<PathBuf> {
     Ok(path)
 }
 
+/// The same of the version before this one: where `$ISCDEV_OLD_BIN` points (`make upgrade-test`), else this one.
+///
+/// # Errors
+/// When it was not built.
+pub fn old_program(name: &str) -> Result<PathBuf> {
+    match std::env::var_os("ISCDEV_OLD_BIN") {
+        Some(folder) => Ok(PathBuf::from(folder).join(name)),
+        None => program(name),
+    }
+}
+
 /// A watcher's configuration: loopback addresses, nobody waits for an unknown service, everything else by
 /// default.
 #[must_use]
@@ -72,7 +83,7 @@ pub fn watcher_config(services: &Path, amqp: &str, grpc: SocketAddr) -> Value {
         // Everybody may ask for everything, unless a test says otherwise.
         "policy": {"rules": [{"name": "everybody", "effect": "accept"}]},
         "amqp": {"url": amqp},
-        "grpc": {"listen": grpc},
+        "grpc": {"listen": grpc, "plaintext": true},
         "unknownServiceSeconds": 0,
         "log": {"filter": "info,isc_watcher=debug,isc_runtime=debug"},
     })
@@ -112,10 +123,41 @@ impl Watcher {
     ///
     /// # Errors
     /// When the program is missing.
-    pub fn start(dir: &Path, name: &str, mut config: Value, kubeconfig: &Path) -> Result<Self> {
+    pub fn start(dir: &Path, name: &str, config: Value, kubeconfig: &Path) -> Result<Self> {
+        let vars = [("KUBECONFIG", &*kubeconfig.to_string_lossy())];
+        Self::start_with(&program("isc-watcher")?, (dir, name), config, &vars)
+    }
+
+    /// The same, of a certain program.
+    ///
+    /// # Errors
+    /// When the program is missing.
+    pub fn start_as(
+        program: &Path,
+        place: (&Path, &str),
+        config: Value,
+        kubeconfig: &Path,
+    ) -> Result<Self> {
+        let vars = [("KUBECONFIG", &*kubeconfig.to_string_lossy())];
+        Self::start_with(program, place, config, &vars)
+    }
+
+    /// The same, with these variables in its environment.
+    ///
+    /// # Errors
+    /// When the program is missing.
+    pub fn start_with(
+        program: &Path,
+        (dir, name): (&Path, &str),
+        mut config: Value,
+        vars: &[(&str, &str)],
+    ) -> Result<Self> {
         let admin = net::free_address()?;
         set(&mut config, "admin.listen", admin.to_string());
-        let launch = configured("isc-watcher", dir, name, &config)?.env("KUBECONFIG", kubeconfig);
+        let launch = configured(program, dir, name, &config)?;
+        let launch = vars
+            .iter()
+            .fold(launch, |launch, (name, value)| launch.env(name, *value));
         Ok(Self {
             process: launch.start()?,
             admin,
@@ -155,14 +197,27 @@ impl Worker {
     ///
     /// # Errors
     /// When the program is missing.
-    pub fn start(dir: &Path, mut config: Value, vars: &[(&str, &Path)]) -> Result<Self> {
+    pub fn start(dir: &Path, config: Value, vars: &[(&str, &Path)]) -> Result<Self> {
+        Self::start_as(&program("isc-worker")?, dir, config, vars)
+    }
+
+    /// The same, of a certain program.
+    ///
+    /// # Errors
+    /// When the program is missing.
+    pub fn start_as(
+        program: &Path,
+        dir: &Path,
+        mut config: Value,
+        vars: &[(&str, &Path)],
+    ) -> Result<Self> {
         let name = config["name"].as_str().unwrap_or("worker").to_owned();
         let admin = net::free_address()?;
         let jobs = dir.join(format!("{name}-jobs"));
         std::fs::create_dir_all(&jobs)?;
         set(&mut config, "admin.listen", admin.to_string());
         set(&mut config, "workDir", jobs.display().to_string());
-        let launch = configured("isc-worker", dir, &name, &config)?;
+        let launch = configured(program, dir, &name, &config)?;
         let launch = vars
             .iter()
             .fold(launch, |launch, (name, value)| launch.env(name, *value));
@@ -189,11 +244,11 @@ impl Worker {
     }
 }
 
-fn configured(binary: &str, dir: &Path, name: &str, config: &Value) -> Result<Launch> {
+fn configured(program: &Path, dir: &Path, name: &str, config: &Value) -> Result<Launch> {
     let file = dir.join(format!("{name}.yaml"));
     // JSON is YAML.
     std::fs::write(&file, serde_json::to_string_pretty(config)?)?;
-    Ok(Launch::new(name, &program(binary)?, dir).args(["--config".into(), file.into_os_string()]))
+    Ok(Launch::new(name, program, dir).args(["--config".into(), file.into_os_string()]))
 }
 
 /// What `/readyz` answers: the code and the lines.

@@ -15,7 +15,7 @@ use crate::{
         ledger::{self, Event, Line},
         setting,
     },
-    isc::set,
+    isc::{self, set},
     team::is_finished,
     wait,
 };
@@ -45,14 +45,27 @@ pub async fn worker(scene: &Scene, name: &str, slots: usize) -> Result<Worker> {
 ///
 /// # Errors
 /// When it does not become ready.
-pub async fn worker_with(scene: &Scene, mut config: Value, slots: usize) -> Result<Worker> {
+pub async fn worker_with(scene: &Scene, config: Value, slots: usize) -> Result<Worker> {
+    worker_as(scene, &isc::program("isc-worker")?, config, slots).await
+}
+
+/// The same, of a certain program.
+///
+/// # Errors
+/// When it does not become ready.
+pub async fn worker_as(
+    scene: &Scene,
+    program: &Path,
+    mut config: Value,
+    slots: usize,
+) -> Result<Worker> {
     let name = config["name"].as_str().unwrap_or_default().to_owned();
     set(&mut config, "slots", slots);
     let vars = [
         (ledger::DIR_VAR, scene.dir.as_path()),
         (ledger::WORKER_VAR, Path::new(&name)),
     ];
-    let mut worker = Worker::start(&scene.dir, config, &vars)?;
+    let mut worker = Worker::start_as(program, &scene.dir, config, &vars)?;
     worker.ready().await?;
     Ok(worker)
 }

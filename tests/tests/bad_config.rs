@@ -8,14 +8,19 @@ use isc_tests::isc;
 const REQUEST: &str = "{apiVersion: internal.services/v1alpha1, kind: Request, metadata: {name: a},
   spec: {service: sign, requester: alice}}";
 
-/// Runs a program to its end with nothing but these variables; returns whether it succeeded and what it
+/// Runs a program to its end with nothing but these variables, and plain text between the two; returns whether it succeeded and what it
 /// said.
 fn run(binary: &str, args: &[&str], vars: &[(&str, &str)]) -> Result<(bool, String)> {
     let mut command = Command::new(isc::program(binary)?);
+    // What these tests are not about.
+    let plain = match binary {
+        "isc-watcher" => ("ISC_GRPC__PLAINTEXT", "true"),
+        _ => ("ISC_WATCHER", "http://127.0.0.1:7443"),
+    };
     let output = command
         .args(args)
         .env_clear()
-        .envs(vars.iter().copied())
+        .envs(vars.iter().copied().chain([plain]))
         .output()?;
     let text = [output.stdout, output.stderr].concat();
     Ok((
@@ -147,6 +152,39 @@ fn a_wrong_policy_ends_the_watcher_and_a_missing_one_is_warned_of() -> Result<()
     std::fs::write(&file, format!("servicesDir: {services}\n"))?;
     let (ok, said) = run("isc-watcher", &["--config", &file, "--check-config"], &vars)?;
     assert!(ok && said.contains("every request is rejected"), "{said}");
+    Ok(())
+}
+
+#[test]
+fn an_audit_that_cannot_be_written_ends_the_watcher_before_it_starts() -> Result<()> {
+    let dir = folder()?;
+    let services = dir.path().join("services").display().to_string();
+    let file = dir.path().join("config.yaml").display().to_string();
+    let kubeconfig = kubeconfig(dir.path())?;
+    let vars = [("KUBECONFIG", kubeconfig.as_str())];
+    let nowhere = dir.path().join("nowhere/audit.jsonl");
+    let nowhere = nowhere.display();
+    for (audit, part) in [
+        (
+            format!("{{file: {nowhere}}}"),
+            "nowhere/audit.jsonl (`audit.file`)",
+        ),
+        ("{}".into(), "`stdout: true`"),
+        (
+            format!("{{file: {nowhere}, stdout: true}}"),
+            "either `file`",
+        ),
+        ("{path: a}".into(), "path"),
+    ] {
+        std::fs::write(&file, format!("servicesDir: {services}\naudit: {audit}\n"))?;
+        for args in [
+            ["--config", &file, "--check-config"].as_slice(),
+            &["--config", &file],
+        ] {
+            let (ok, said) = run("isc-watcher", args, &vars)?;
+            assert!(!ok && said.contains(part), "{audit}: {said}");
+        }
+    }
     Ok(())
 }
 

@@ -68,6 +68,7 @@ async fn start(scene: &Scene) -> Result<(Watcher, SocketAddr)> {
     let listen = net::free_address()?;
     let mut config = scene.watcher_config();
     isc::shorten_lease(&mut config);
+    set(&mut config, "scaler.plaintext", true);
     set(&mut config, "scaler.listen", listen.to_string());
     let mut watcher = scene.start_watcher(config)?;
     watcher.ready().await?;

@@ -6,11 +6,12 @@ use std::{
     sync::{Arc, Mutex, PoisonError},
 };
 
-use isc_core::{admit::Rejection, reason::Reason};
+use isc_core::{admit::Rejection, audit::Judged, reason::Reason};
 use tokio::sync::watch;
 
 pub(crate) use crate::policy::Asked;
 use crate::{
+    audit::digest,
     metrics::Metrics,
     policy::{Decision, Policy},
 };
@@ -27,14 +28,25 @@ pub(crate) struct Admission {
 
 struct Shared {
     instance: String,
+    /// An audit is told who decided on what.
+    audited: bool,
     metrics: Arc<Metrics>,
-    judged: Mutex<Judged>,
+    decided: Mutex<Decided>,
+}
+
+/// What was decided on a request.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(crate) struct Verdict {
+    /// Why it is not accepted.
+    pub(crate) refusal: Option<Rejection>,
+    /// For the audit, where there is one.
+    pub(crate) judged: Option<Arc<Judged>>,
 }
 
 /// The newest decisions.
 #[derive(Default)]
-struct Judged {
-    by_uid: HashMap<Arc<str>, Option<Rejection>>,
+struct Decided {
+    by_uid: HashMap<Arc<str>, Verdict>,
     order: VecDeque<Arc<str>>,
 }
 
@@ -46,12 +58,14 @@ impl Admission {
     pub(crate) fn new(
         policy: watch::Receiver<Arc<Policy>>,
         instance: &str,
+        audited: bool,
         metrics: Arc<Metrics>,
     ) -> Self {
         let shared = Shared {
             instance: instance.to_owned(),
+            audited,
             metrics,
-            judged: Mutex::default(),
+            decided: Mutex::default(),
         };
         Self {
             policy,
@@ -65,7 +79,7 @@ impl Admission {
         let policy = Policy::of_rules("test", rules.as_array().expect("a list"), false);
         let metrics = Metrics::new(&mut prometheus_client::registry::Registry::default());
         let (_, policy) = watch::channel(Arc::new(policy.expect("good rules")));
-        Self::new(policy, "isc", Arc::new(metrics))
+        Self::new(policy, "isc", false, Arc::new(metrics))
     }
 
     /// Whether the parameters matter; where not, they need not be read.
@@ -73,9 +87,10 @@ impl Admission {
         self.policy.borrow().reads_params()
     }
 
-    /// Why a request that has no status yet is not accepted. Decided, counted and logged once for each.
-    pub(crate) fn refusal(&self, asked: &Asked<'_>) -> Option<Rejection> {
-        if let Some(known) = self.judged().by_uid.get(asked.uid) {
+    /// What is decided on a request that has no status yet, with these parameters as JSON text. Decided,
+    /// counted and logged once for each.
+    pub(crate) fn judge(&self, asked: &Asked<'_>, params: &str) -> Verdict {
+        if let Some(known) = self.decided().by_uid.get(asked.uid) {
             return known.clone();
         }
         let policy = self.policy.borrow().clone();
@@ -85,8 +100,15 @@ impl Admission {
             reason: Reason::NotAccepted,
             message: self.message(&decision),
         });
-        self.judged().remember(asked.uid.into(), refusal.clone());
-        refusal
+        let judged = self.shared.audited.then(|| {
+            Arc::new(Judged {
+                rule: decision.by().into(),
+                params: digest::of_json(params),
+            })
+        });
+        let verdict = Verdict { refusal, judged };
+        self.decided().remember(asked.uid.into(), verdict.clone());
+        verdict
     }
 
     /// What the caller reads: what to do, and no word on rules, services or others.
@@ -107,17 +129,17 @@ impl Admission {
         }
     }
 
-    fn judged(&self) -> std::sync::MutexGuard<'_, Judged> {
-        let judged = self.shared.judged.lock();
-        judged.unwrap_or_else(PoisonError::into_inner)
+    fn decided(&self) -> std::sync::MutexGuard<'_, Decided> {
+        let decided = self.shared.decided.lock();
+        decided.unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-// === impl Judged ===
+// === impl Decided ===
 
-impl Judged {
-    fn remember(&mut self, uid: Arc<str>, refusal: Option<Rejection>) {
-        if self.by_uid.insert(uid.clone(), refusal).is_some() {
+impl Decided {
+    fn remember(&mut self, uid: Arc<str>, verdict: Verdict) {
+        if self.by_uid.insert(uid.clone(), verdict).is_some() {
             return;
         }
         self.order.push_back(uid);
@@ -161,7 +183,7 @@ mod tests {
             let mut registry = Registry::default();
             let metrics = Arc::new(Metrics::new(&mut registry));
             let policy = watch::Sender::new(policy(rules));
-            let admission = Admission::new(policy.subscribe(), "isc", metrics);
+            let admission = Admission::new(policy.subscribe(), "isc", false, metrics);
             Self {
                 policy,
                 admission,
@@ -174,7 +196,7 @@ mod tests {
                 service: service.into(),
                 ..RequestSpec::default()
             };
-            let refusal = self.admission.refusal(&Asked {
+            let asked = Asked {
                 uid,
                 kind: "requests.internal.services",
                 workspace: Some("root:org:team-a"),
@@ -184,7 +206,8 @@ mod tests {
                 spec: &spec,
                 params,
                 groups: &[],
-            });
+            };
+            let refusal = self.admission.judge(&asked, &params.to_string()).refusal;
             refusal.map(|refusal| {
                 assert_eq!(refusal.reason, Reason::NotAccepted);
                 refusal.message
@@ -248,10 +271,10 @@ mod tests {
 
     #[test]
     fn only_the_newest_decisions_are_remembered() {
-        let mut judged = Judged::default();
+        let mut judged = Decided::default();
         for n in 0..=REMEMBERED {
-            judged.remember(n.to_string().into(), None);
-            judged.remember(n.to_string().into(), None);
+            judged.remember(n.to_string().into(), Verdict::default());
+            judged.remember(n.to_string().into(), Verdict::default());
         }
         assert_eq!(
             (judged.by_uid.len(), judged.order.len()),

@@ -1,15 +1,17 @@
 //! The watcher's configuration file, with its defaults and rules.
 
+mod audit;
 mod election;
 mod flow;
 mod kcp;
 mod kinds;
 mod policy;
+mod ports;
 mod select;
 #[cfg(test)]
 mod tests;
 
-use std::{net::SocketAddr, path::PathBuf, time::Duration};
+use std::{path::PathBuf, time::Duration};
 
 use isc_core::{
     engine::{self, Reconfigure},
@@ -22,15 +24,17 @@ use serde::Deserialize;
 
 use crate::{kinds::Kinds, select::Select};
 
+pub use audit::AuditConfig;
 pub use election::ElectionConfig;
 pub use flow::{PauseConfig, TenantsConfig};
 pub use kcp::{KcpConfig, Mode};
 pub use kinds::{KeyConfig, KindConfig, PickConfig, Profile, ServiceConfig};
 pub use policy::PolicyConfig;
+pub use ports::{AdminConfig, GrpcConfig, ScalerConfig, WorkerRule};
 pub use select::{LabelOperator, LabelRule, LabelSelector, SelectConfig};
 
 /// The keys that take effect while the watcher runs; the others do at the next start. A dot goes a level down.
-pub(crate) const LIVE_KEYS: [&str; 4] = ["log.filter", "pause", "policy", "tenants"];
+pub(crate) const LIVE_KEYS: [&str; 5] = ["grpc.workers", "log.filter", "pause", "policy", "tenants"];
 
 /// The whole configuration. Every key but `servicesDir` has a default.
 #[derive(Clone, Debug, Deserialize)]
@@ -96,35 +100,13 @@ pub struct WatcherConfig {
     /// The longest time that the last writes may take at the end, seconds. Default 15.
     #[serde(default = "default_drain")]
     pub drain_seconds: u64,
+    /// Where every decision is told as one JSON line. Default: nowhere.
+    pub audit: Option<AuditConfig>,
     /// Logging.
     #[serde(default)]
     pub log: LogConfig,
     /// Where spans are sent. Default: nowhere.
     pub tracing: Option<TraceConfig>,
-}
-
-/// The `grpc` section.
-#[derive(Clone, Debug, Deserialize)]
-#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
-pub struct GrpcConfig {
-    /// Default `0.0.0.0:7443`.
-    pub listen: SocketAddr,
-}
-
-/// The `scaler` section.
-#[derive(Clone, Debug, Deserialize)]
-#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
-pub struct ScalerConfig {
-    /// Default `0.0.0.0:7444`.
-    pub listen: SocketAddr,
-}
-
-/// The `admin` section.
-#[derive(Clone, Debug, Deserialize)]
-#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
-pub struct AdminConfig {
-    /// Default `0.0.0.0:8080`.
-    pub listen: SocketAddr,
 }
 
 /// The `status` section.
@@ -175,30 +157,6 @@ fn default_lost_max() -> u32 {
 
 fn default_drain() -> u64 {
     15
-}
-
-impl Default for GrpcConfig {
-    fn default() -> Self {
-        Self {
-            listen: SocketAddr::from(([0, 0, 0, 0], 7443)),
-        }
-    }
-}
-
-impl Default for ScalerConfig {
-    fn default() -> Self {
-        Self {
-            listen: SocketAddr::from(([0, 0, 0, 0], 7444)),
-        }
-    }
-}
-
-impl Default for AdminConfig {
-    fn default() -> Self {
-        Self {
-            listen: SocketAddr::from(([0, 0, 0, 0], 8080)),
-        }
-    }
 }
 
 impl Default for StatusConfig {
@@ -253,6 +211,13 @@ impl WatcherConfig {
         if let Some(election) = &self.election {
             election.check(&self.lease)?;
         }
+        if let Some(audit) = &self.audit {
+            audit.check()?;
+        }
+        self.grpc.check()?;
+        if let Some(scaler) = &self.scaler {
+            scaler.check()?;
+        }
         Kinds::new(&self.kinds)?;
         self.kcp.check()?;
         Select::new(self)?;
@@ -287,6 +252,7 @@ impl WatcherConfig {
                 .map(|name| name.as_str().into())
                 .collect(),
             unknown_service: Duration::from_secs(self.unknown_service_seconds),
+            audit: self.audit.is_some(),
         }
     }
 
@@ -294,6 +260,14 @@ impl WatcherConfig {
     #[must_use]
     pub(crate) fn with_live_keys_of(&self, other: Self) -> Self {
         Self {
+            grpc: GrpcConfig {
+                workers: if other.grpc.plaintext == self.grpc.plaintext {
+                    other.grpc.workers
+                } else {
+                    self.grpc.workers.clone()
+                },
+                ..self.grpc.clone()
+            },
             pause: other.pause,
             policy: other.policy,
             tenants: other.tenants,

@@ -3,10 +3,15 @@
 //! It runs no job and holds no secret of any internal service. Decisions are made in `isc_core::engine`;
 //! this crate is the shell around it: `kcp` (objects), `kinds` (what
 //! they say), `tickets` and `dead` (broker), `grpc` (workers),
-//! `engine` (the task that feeds the engine and carries out its effects), `election` (who of several leads), `reload` (what may run and wait,
-//! as files say it), `policy` and `admission` (who may ask for what), `scaler` (how many workers KEDA should run), and `parts`, which starts and ends them all.
+//! `access` (the way to an API server, as a kubeconfig says it now), `engine` (the task that feeds the engine and
+//! carries out its effects), `election` (who of several leads), `reload` (what may run and wait, as files say it),
+//! `policy` and `admission` (who may ask for what), `audit` (who decided what, in lines of its own), `scaler` (how
+//! many workers KEDA should run), `tls` (who gets through to a port), and `parts`, which starts and ends them all.
 
+mod access;
 mod admission;
+mod audit;
+mod check;
 pub mod config;
 mod convert;
 pub mod crd;
@@ -19,11 +24,13 @@ mod kinds;
 mod metrics;
 mod parts;
 pub mod policy;
+mod ports;
 mod reload;
 mod scaler;
 mod select;
 mod spans;
 mod tickets;
+mod tls;
 
 use std::{
     path::{Path, PathBuf},
@@ -35,24 +42,29 @@ use isc_runtime::{
     amqp::AmqpError,
     config::ConfigError,
     services::{Catalogue, CatalogueError},
-    trace::{Exporter, KeyValue, TraceError, Tracer},
+    tls::{ClientCredentials, TlsError},
+    trace::{Collector, TraceError},
 };
 use prometheus_client::registry::Registry;
 use serde_json::{Map, Value};
-use tokio::{net::TcpListener, sync::watch};
+use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
+use access::Access;
+pub use access::{KubeconfigError, Origin, ProxyError, ReadError};
 use admission::Admission;
+pub use audit::AuditError;
+pub use check::{Report, check};
 use config::WatcherConfig;
 pub use election::ElectionError;
 use election::{Election, Lead};
+use grpc::Allowed;
 use kcp::Clients;
-pub use kcp::KubeconfigError;
 use kinds::Kinds;
 use metrics::Metrics;
 use parts::{Common, Parts, text};
 use policy::{Policy, PolicyError};
-use scaler::Scaler;
+use ports::{Ports, listen};
 use select::Select;
 use spans::Spans;
 
@@ -71,6 +83,12 @@ pub enum WatcherError {
     /// The broker's address or names are wrong.
     #[error(transparent)]
     Amqp(#[from] AmqpError),
+    /// There can be no audit.
+    #[error(transparent)]
+    Audit(#[from] AuditError),
+    /// Certificates cannot be used.
+    #[error(transparent)]
+    Tls(#[from] TlsError),
     /// There is no way to reach kcp.
     #[error(transparent)]
     Kubeconfig(#[from] KubeconfigError),
@@ -106,14 +124,16 @@ pub enum WatcherError {
 ///
 /// # Errors
 /// The first thing that is wrong.
-pub async fn check(
+pub fn check_config(
     config: &WatcherConfig,
     file: Option<&Path>,
 ) -> Result<Vec<String>, WatcherError> {
     let metrics = Arc::new(Metrics::new(&mut Registry::default()));
-    let prepared = prepare(config, file, metrics, Lead::default()).await?;
+    let access = Access::named(metrics.clone());
+    let prepared = prepare(config, file, metrics.clone(), (access, Lead::default()))?;
+    Ports::check(config, &metrics)?;
     if let Some(election) = &config.election {
-        election::check(election).await?;
+        election::check(election, metrics)?;
     }
     let warnings = prepared.policy.borrow().warnings();
     Ok(warnings)
@@ -124,33 +144,47 @@ struct Prepared {
     services: watch::Sender<Arc<Catalogue>>,
     /// Likewise.
     policy: watch::Sender<Arc<Policy>>,
+    /// Likewise.
+    allowed: watch::Sender<Arc<Allowed>>,
+    /// For the broker.
+    credentials: Option<Arc<ClientCredentials>>,
+    /// Where spans are sent.
+    collector: Option<Collector>,
     /// All keys of the configuration.
     keys: Map<String, Value>,
     topology: isc_runtime::amqp::Topology,
     clients: Clients,
 }
 
-async fn prepare(
+fn prepare(
     config: &WatcherConfig,
     file: Option<&Path>,
     metrics: Arc<Metrics>,
-    lead: Lead,
+    (access, lead): (Result<Access, KubeconfigError>, Lead),
 ) -> Result<Prepared, WatcherError> {
     config.check()?;
     let policy = watch::Sender::new(Arc::new(config.policy.load(file)?));
     let catalogue = Catalogue::load(&config.services_dir)?;
     let topology = config.amqp.topology(&config.instance)?;
-    config.amqp.address()?;
+    config.amqp.addresses()?;
+    audit::check(config.audit.as_ref())?;
+    let credentials = config.amqp.credentials(&metrics.certificates)?;
+    let tracing = config.tracing.as_ref();
+    let collector = tracing.map(|to| to.collector(&metrics.certificates));
+    let allowed = watch::Sender::new(Arc::new(Allowed::new(&config.grpc)?));
     let services = watch::Sender::new(Arc::new(catalogue));
-    let admission = Admission::new(policy.subscribe(), &config.instance, metrics);
+    let audited = config.audit.is_some();
+    let admission = Admission::new(policy.subscribe(), &config.instance, audited, metrics);
     let select = Arc::new(Select::new(config)?);
     let light = (services.subscribe(), admission, select);
     let kinds = Kinds::new(&config.kinds)?;
-    let clients = Clients::new(kcp::base_config().await?, light, kinds, lead);
-    clients.provider().map_err(KubeconfigError::Client)?;
+    let clients = Clients::new((access?, config.kcp.watch()), light, kinds, lead);
     Ok(Prepared {
         services,
         policy,
+        allowed,
+        credentials,
+        collector: collector.transpose()?,
         keys: isc_runtime::config::load(file)?,
         topology,
         clients,
@@ -168,12 +202,14 @@ pub async fn run(
     shutdown: CancellationToken,
 ) -> Result<(), WatcherError> {
     let mut registry = Registry::default();
+    isc_runtime::metrics::register(&mut registry);
     let metrics = Arc::new(Metrics::new(&mut registry));
     let lead = Lead::default();
-    let prepared = prepare(&config, file.as_deref(), metrics.clone(), lead.clone()).await?;
-    let grpc_listener = listen("grpc.listen", config.grpc.listen).await?;
+    let access = (Access::named(metrics.clone()), lead.clone());
+    let prepared = prepare(&config, file.as_deref(), metrics.clone(), access)?;
+    let doors = Ports::open(&config, &metrics).await?;
     let admin_listener = listen("admin.listen", config.admin.listen).await?;
-    let (spans, exporter) = spans(&config)?;
+    let (spans, exporter) = Spans::new(prepared.collector.as_ref(), &config.instance)?;
     let common = Common {
         metrics: metrics.clone(),
         spans,
@@ -184,23 +220,11 @@ pub async fn run(
     let (readiness, rest) = (common.readiness.clone(), common.rest.clone());
     let mut parts = Parts::new(common);
     if let Some(exporter) = exporter {
-        exporter.counts().register(&mut registry);
-        let exporting = exporter.run(rest.clone());
-        parts.add("the exporter of spans", async {
-            exporting.await;
-            Ok(())
-        });
+        parts.export(exporter, &mut registry);
     }
-    if let Some(scaler) = &config.scaler {
-        let listener = listen("scaler.listen", scaler.listen).await?;
-        let scaler = Scaler::new(parts.demands(), rest.clone());
-        parts.add("the scaler", async { text(scaler.serve(listener).await) });
-    }
+    parts.keep(prepared.clients.access().clone());
     let ears = Arc::new(OnceLock::new());
-    let service = grpc::Service::new(ears.clone(), metrics.clone(), rest.clone());
-    parts.add("the gRPC server", async {
-        text(service.serve(grpc_listener).await)
-    });
+    parts.serve(doors, &prepared, &ears);
     let admin = admin::serve(admin_listener, Arc::new(registry), readiness.clone(), rest);
     parts.add("the admin server", async { text(admin.await) });
     let Some(election) = &config.election else {
@@ -209,29 +233,16 @@ pub async fn run(
         return lead_with(parts, (&ears, heard), &metrics).await;
     };
     let part = readiness.part("election");
-    let election = Election::new(election, &config.instance, lead.clone(), part).await?;
+    let private = election::access(election, metrics.clone())?;
+    parts.keep(private.clone());
+    let election = Election::new(election, &config.instance, (private, lead.clone()), part)?;
     let Some(elected) = parts.stand_by(election).await? else {
         parts.end().await;
         return Ok(());
     };
-    let (config, prepared) =
-        as_it_is_now((config, prepared), file.as_deref(), &metrics, lead).await;
+    let (config, prepared) = as_it_is_now((config, prepared), file.as_deref(), &metrics, lead);
     let heard = parts.start(&config, file, prepared, Some(elected));
     lead_with(parts, (&ears, heard), &metrics).await
-}
-
-/// What makes the spans, and what sends them.
-fn spans(config: &WatcherConfig) -> Result<(Spans, Option<Exporter>), TraceError> {
-    let Some(tracing) = &config.tracing else {
-        return Ok((Spans::default(), None));
-    };
-    let names = [
-        KeyValue::new("service.name", "isc-watcher"),
-        KeyValue::new("service.version", env!("CARGO_PKG_VERSION")),
-        KeyValue::new("isc.instance", config.instance.clone()),
-    ];
-    let (tracer, exporter) = Tracer::new(tracing, names)?;
-    Ok((Spans::by(tracer), Some(exporter)))
 }
 
 /// Lets the workers in, and runs until the end.
@@ -247,24 +258,28 @@ async fn lead_with(
 
 /// Files may have changed while this watcher stood by: what takes effect while one runs does so here as well,
 /// and nothing else. Where there is a mistake now, what was read at the start is used, as at a reload.
-async fn as_it_is_now(
+fn as_it_is_now(
     started: (WatcherConfig, Prepared),
     file: Option<&Path>,
     metrics: &Arc<Metrics>,
     lead: Lead,
 ) -> (WatcherConfig, Prepared) {
-    let read = async {
+    let read = || {
         let now: WatcherConfig = isc_runtime::config::load(file)?;
         let config = started.0.with_live_keys_of(now);
-        let mut prepared = prepare(&config, file, metrics.clone(), lead).await?;
+        let access = (Ok(started.1.clients.access().clone()), lead);
+        let mut prepared = prepare(&config, file, metrics.clone(), access)?;
         prepared.keys.clone_from(&started.1.keys);
+        // The gRPC server listens to this one already.
+        let allowed = std::mem::replace(&mut prepared.allowed, started.1.allowed.clone());
+        prepared.allowed.send_replace(allowed.borrow().clone());
         Ok::<_, WatcherError>((config, prepared))
     };
-    match read.await {
+    match read() {
         Ok(read) => read,
         Err(error) => {
             tracing::error!("going on with what was read at the start: {error}");
-            metrics.config_stale.set(1);
+            metrics.stale("configuration", true);
             started
         }
     }
@@ -281,17 +296,4 @@ pub(crate) fn announce(policy: &Policy, metrics: &Metrics) {
     for warning in policy.warnings() {
         tracing::warn!("{warning}");
     }
-}
-
-async fn listen(
-    key: &'static str,
-    address: std::net::SocketAddr,
-) -> Result<TcpListener, WatcherError> {
-    TcpListener::bind(address)
-        .await
-        .map_err(|source| WatcherError::Listen {
-            key,
-            address,
-            source,
-        })
 }

@@ -1,10 +1,13 @@
 //! `isc-watcher`: the process around the library.
 
-use std::{path::PathBuf, process::ExitCode};
+use std::{path::PathBuf, process::ExitCode, time::Duration};
 
 use clap::{Parser, Subcommand};
 use isc_runtime::{config, shutdown, telemetry};
 use isc_watcher::{config::WatcherConfig, policy::Trial};
+
+/// What blocking threads may take at the end.
+const END: Duration = Duration::from_secs(1);
 
 /// Watches requests in kcp workspaces and has internal workers run them.
 ///
@@ -24,6 +27,13 @@ struct Args {
 
 #[derive(Subcommand)]
 enum Command {
+    /// Tries everything that a watcher needs: files, kcp and each right there, the broker, the election. Prints
+    /// what is missing and how to get it, and changes nothing.
+    Check {
+        /// The configuration file; `ISC_...` variables override it.
+        #[arg(long)]
+        config: Option<PathBuf>,
+    },
     /// Looks at the acceptance policy; needs no server.
     Policy {
         #[command(subcommand)]
@@ -48,11 +58,14 @@ fn main() -> ExitCode {
         .worker_threads(2)
         .enable_all()
         .build();
-    let result = runtime
-        .map_err(anyhow::Error::from)
-        .and_then(|runtime| runtime.block_on(run(args)));
+    let result = runtime.map_err(anyhow::Error::from).and_then(|runtime| {
+        let result = runtime.block_on(run(args));
+        // A disk that hangs holds a thread up, and is to hold up no end.
+        runtime.shutdown_timeout(END);
+        result
+    });
     match result {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(code) => code,
         Err(error) => failed(&error),
     }
 }
@@ -72,19 +85,26 @@ fn test_policy(trial: &Trial) -> ExitCode {
     }
 }
 
-async fn run(args: Args) -> anyhow::Result<()> {
+async fn run(args: Args) -> anyhow::Result<ExitCode> {
+    if let Some(Command::Check { config: file }) = args.command {
+        let config: WatcherConfig = config::load(file.as_deref())?;
+        let report = isc_watcher::check(&config, file.as_deref()).await?;
+        print!("{report}");
+        return Ok(ExitCode::from(u8::from(!report.is_fine())));
+    }
     let config: WatcherConfig = config::load(args.config.as_deref())?;
     telemetry::init(&config.log)?;
     if args.check_config {
-        for warning in isc_watcher::check(&config, args.config.as_deref()).await? {
+        for warning in isc_watcher::check_config(&config, args.config.as_deref())? {
             eprintln!("warning: {warning}");
         }
         println!("ok");
-        return Ok(());
+        return Ok(ExitCode::SUCCESS);
     }
     let following = telemetry::follow_filter(args.config.clone(), config.log.filter.clone());
     tokio::select! {
-        ended = isc_watcher::run(config, args.config, shutdown::on_signals()?) => Ok(ended?),
+        ended = isc_watcher::run(config, args.config, shutdown::on_signals()?) => ended?,
         never = following => match never {},
     }
+    Ok(ExitCode::SUCCESS)
 }

@@ -1,33 +1,33 @@
 //! The watcher's metrics. Label sets are closed; gauges come from the engine's state.
 
 mod labels;
+mod policy;
+mod services;
 mod sources;
+#[cfg(test)]
+mod tests;
+mod words;
 
 use std::{
+    collections::BTreeSet,
     sync::{Mutex, PoisonError},
-    time::Duration,
 };
 
 use isc_core::{
     api::Phase,
     engine::{Measure, Snapshot},
 };
+use isc_runtime::tls::CertificateMetrics;
 use prometheus_client::{
-    metrics::{counter::Counter, family::Family, gauge::Gauge, histogram::Histogram},
-    registry::{Registry, Unit},
+    metrics::{counter::Counter, family::Family, gauge::Gauge},
+    registry::Registry,
 };
 
-use crate::policy::Policy;
 use labels::{DecisionLabel, PhaseLabel, ReasonLabel, RuleLabel, SlotLabel};
 pub(crate) use labels::{ResultLabel, WriteLabel};
+use services::ServiceMetrics;
 use sources::SourceMetrics;
 pub(crate) use sources::SourceState;
-
-/// Bucket bounds for everything that is measured in seconds: 5 ms to about 1.5 hours.
-const SECONDS: [f64; 17] = [
-    0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0, 900.0,
-    1800.0, 5400.0,
-];
 
 /// Every metric of the watcher.
 #[derive(Debug)]
@@ -40,12 +40,18 @@ pub(crate) struct Metrics {
     pub(crate) broker_connected: Gauge,
     /// The broker takes no messages (1).
     pub(crate) broker_blocked: Gauge,
-    /// What is in the files is in force (0), or the last good state is (1).
-    pub(crate) config_stale: Gauge,
+    config_stale: Gauge,
+    stale: Mutex<BTreeSet<&'static str>>,
+    /// The audit's lines cannot be written, so that they wait (1).
+    pub(crate) audit_blocked: Gauge,
     /// Whether this watcher leads (1) or stands by (0).
     pub(crate) leader: Gauge,
+    /// When certificates end.
+    pub(crate) certificates: CertificateMetrics,
     /// What is known of each source.
     pub(crate) sources: SourceMetrics,
+    audit_lines: Family<ResultLabel, Counter>,
+    services: ServiceMetrics,
     reloads: Family<ResultLabel, Counter>,
     decisions: Family<DecisionLabel, Counter>,
     rule_failures: Family<RuleLabel, Counter>,
@@ -55,16 +61,14 @@ pub(crate) struct Metrics {
     streams_refused: Family<ReasonLabel, Counter>,
     claims: Family<ResultLabel, Counter>,
     ignored: Family<ReasonLabel, Counter>,
-    finished: Family<ReasonLabel, Counter>,
     dropped: Family<ReasonLabel, Counter>,
     requests: Family<PhaseLabel, Gauge>,
     sessions: Gauge,
     slots: Family<SlotLabel, Gauge>,
     endpoints: Gauge,
     backlog: Gauge,
-    queue: Histogram,
-    run: Histogram,
-    total: Histogram,
+    tenants: Gauge,
+    waiting_bytes: Gauge,
     last: Mutex<Option<Snapshot>>,
 }
 
@@ -75,32 +79,35 @@ impl Metrics {
     #[must_use]
     pub(crate) fn new(registry: &mut Registry) -> Self {
         let metrics = Self {
-            status_writes: Family::default(),
-            tickets: Family::default(),
+            status_writes: words::starting(WriteLabel::all()),
+            tickets: words::by_result(words::TICKETS),
             broker_connected: Gauge::default(),
             broker_blocked: Gauge::default(),
             config_stale: Gauge::default(),
+            audit_blocked: Gauge::default(),
+            stale: Mutex::default(),
             leader: Gauge::default(),
+            certificates: CertificateMetrics::default(),
             sources: SourceMetrics::default(),
-            reloads: Family::default(),
+            audit_lines: words::by_result(words::AUDIT),
+            services: ServiceMetrics::default(),
+            reloads: words::by_result(words::RELOADS),
             decisions: Family::default(),
             rule_failures: Family::default(),
             rules: Gauge::default(),
-            dead_letters: Family::default(),
-            events: Family::default(),
-            streams_refused: Family::default(),
-            claims: Family::default(),
-            ignored: Family::default(),
-            finished: Family::default(),
-            dropped: Family::default(),
+            dead_letters: words::by_reason(words::DEAD),
+            events: words::by_result(words::EVENTS),
+            streams_refused: words::by_reason(words::STREAMS),
+            claims: words::by_result(words::CLAIMS),
+            ignored: words::by_reason(words::IGNORED),
+            dropped: words::by_reason(words::DROPPED),
             requests: Family::default(),
             sessions: Gauge::default(),
             slots: Family::default(),
             endpoints: Gauge::default(),
             backlog: Gauge::default(),
-            queue: Histogram::new(SECONDS),
-            run: Histogram::new(SECONDS),
-            total: Histogram::new(SECONDS),
+            tenants: Gauge::default(),
+            waiting_bytes: Gauge::default(),
             last: Mutex::default(),
         };
         metrics.register(registry);
@@ -108,12 +115,24 @@ impl Metrics {
     }
 
     fn register(&self, root: &mut Registry) {
+        self.certificates.register(root);
         let r = root.sub_registry_with_prefix("isc");
         self.register_counters(r);
         self.sources.register(r);
+        self.services.register(r);
         let gauges = [
             ("sessions", "Connected workers", &self.sessions),
             ("endpoints", "Endpoints that are watched", &self.endpoints),
+            (
+                "tenants",
+                "Tenants with a request that has not ended",
+                &self.tenants,
+            ),
+            (
+                "waiting_params_bytes",
+                "The parameters of all requests that wait",
+                &self.waiting_bytes,
+            ),
             (
                 "status_backlog",
                 "Requests that wait for a status write",
@@ -123,6 +142,11 @@ impl Metrics {
                 "config_stale",
                 "Whether the files have a mistake, so that the last good state is in force",
                 &self.config_stale,
+            ),
+            (
+                "audit_blocked",
+                "Whether the audit's lines cannot be written, so that they wait",
+                &self.audit_blocked,
             ),
             (
                 "leader",
@@ -148,14 +172,6 @@ impl Metrics {
         r.register("requests", help, self.requests.clone());
         let help = "Slots of the connected workers";
         r.register("slots", help, self.slots.clone());
-        let histograms = [
-            ("queue", "From accepted to started", &self.queue),
-            ("run", "From started to ended", &self.run),
-            ("total", "From accepted to ended", &self.total),
-        ];
-        for (name, help, histogram) in histograms {
-            r.register_with_unit(name, help, Unit::Seconds, histogram.clone());
-        }
     }
 
     fn register_counters(&self, r: &mut Registry) {
@@ -171,7 +187,9 @@ impl Metrics {
         r.register("ignored", ignored, self.ignored.clone());
         let dropped = "Things dropped because nobody could take them";
         r.register("dropped", dropped, self.dropped.clone());
-        let reloads = "Reloads of services and configuration, by result";
+        let audit = "Lines of the audit, by what became of them";
+        r.register("audit_lines", audit, self.audit_lines.clone());
+        let reloads = "Reloads of services, configuration and kubeconfig, by result";
         r.register("config_reloads", reloads, self.reloads.clone());
         let dead = "Dead letters, by why the broker gave up on them";
         r.register("dead_letters", dead, self.dead_letters.clone());
@@ -179,46 +197,31 @@ impl Metrics {
         r.register("events", events, self.events.clone());
         let streams = "Workers' streams that were not let in, ended or slowed down, by reason";
         r.register("streams_refused", streams, self.streams_refused.clone());
-        let finished = "Requests that ended, by reason";
-        r.register("requests_finished", finished, self.finished.clone());
-    }
-
-    fn register_policy(&self, r: &mut Registry) {
-        let help = "New requests, by the rule that decided and how";
-        r.register("policy_decisions", help, self.decisions.clone());
-        let help = "Evaluations of a rule's expression that failed";
-        r.register("policy_failures", help, self.rule_failures.clone());
-        r.register("policy_rules", "Rules in force", self.rules.clone());
     }
 
     /// Counts or measures something that the engine told.
     pub(crate) fn measure(&self, measure: &Measure) {
         match measure {
             Measure::Ignored(reason) => {
+                let reason = words::listed(words::IGNORED, reason);
                 self.ignored.get_or_create(&ReasonLabel { reason }).inc();
             }
             Measure::Claim(result) => {
+                let result = words::listed(words::CLAIMS, result);
                 self.claims.get_or_create(&ResultLabel { result }).inc();
             }
+            Measure::Attempt { service, outcome } => {
+                self.services.attempt(service.as_deref(), outcome);
+            }
             Measure::Finished {
+                service,
                 reason,
                 queued,
                 ran,
                 total,
-                ..
             } => {
-                self.finished
-                    .get_or_create(&ReasonLabel {
-                        reason: reason.as_str(),
-                    })
-                    .inc();
-                for (time, histogram) in [
-                    (queued, &self.queue),
-                    (ran, &self.run),
-                    (total, &self.total),
-                ] {
-                    histogram_of(histogram, *time);
-                }
+                let times = [*queued, *ran, *total];
+                self.services.ended(service.as_deref(), *reason, times);
             }
         }
     }
@@ -235,36 +238,26 @@ impl Metrics {
             .inc();
     }
 
+    /// Counts lines of the audit.
+    pub(crate) fn audit_lines(&self, result: &'static str, lines: u64) {
+        let of = self.audit_lines.get_or_create(&ResultLabel { result });
+        of.inc_by(lines);
+    }
+
     /// Counts a reload.
     pub(crate) fn reload(&self, result: &'static str) {
         self.reloads.get_or_create(&ResultLabel { result }).inc();
     }
 
-    /// Shows the policy in force; its rules start with 0.
-    pub(crate) fn policy(&self, policy: &Policy) {
-        self.rules
-            .set(i64::try_from(policy.len()).unwrap_or(i64::MAX));
-        for (rule, result) in policy.results() {
-            let rule = rule.to_owned();
-            drop(
-                self.decisions
-                    .get_or_create(&DecisionLabel { rule, result }),
-            );
+    /// Notes whether what is in those files is in force, or the last good state is.
+    pub(crate) fn stale(&self, files: &'static str, is_stale: bool) {
+        let mut stale = self.stale.lock().unwrap_or_else(PoisonError::into_inner);
+        if is_stale {
+            stale.insert(files);
+        } else {
+            stale.remove(files);
         }
-    }
-
-    /// Counts a decision on a new request.
-    pub(crate) fn decision(&self, rule: &str, result: &'static str) {
-        let rule = rule.to_owned();
-        self.decisions
-            .get_or_create(&DecisionLabel { rule, result })
-            .inc();
-    }
-
-    /// Counts a rule whose expression could not be evaluated.
-    pub(crate) fn rule_failed(&self, rule: &str) {
-        let rule = rule.to_owned();
-        self.rule_failures.get_or_create(&RuleLabel { rule }).inc();
+        self.config_stale.set(i64::from(!stale.is_empty()));
     }
 
     /// Counts a dead letter.
@@ -303,9 +296,13 @@ impl Metrics {
             .get_or_create(&SlotLabel { state: "free" })
             .set(snapshot.free.into());
         self.endpoints.set(count(snapshot.endpoints));
-        let before = last.take().map(|last| last.sources).unwrap_or_default();
-        self.sources.requests(&snapshot.sources, &before);
+        let before = last.take().unwrap_or_default();
+        self.sources.requests(&snapshot.sources, &before.sources);
+        self.services.show(&snapshot, &before.services);
         self.backlog.set(count(snapshot.backlog));
+        self.tenants.set(count(snapshot.tenants));
+        let bytes = i64::try_from(snapshot.waiting_bytes);
+        self.waiting_bytes.set(bytes.unwrap_or(i64::MAX));
         *last = Some(snapshot);
     }
 }
@@ -320,9 +317,3 @@ const PHASES: [(Phase, &str); 7] = [
     (Phase::Rejected, "Rejected"),
     (Phase::Cancelled, "Cancelled"),
 ];
-
-fn histogram_of(histogram: &Histogram, time: Option<Duration>) {
-    if let Some(time) = time {
-        histogram.observe(time.as_secs_f64());
-    }
-}

@@ -1,13 +1,22 @@
 //! The parts of the process: who starts them, what they share, and who ends when.
 
-use std::{path::PathBuf, sync::Arc, time::Duration};
+mod auditing;
+mod broker;
+
+use std::{
+    path::PathBuf,
+    sync::{Arc, OnceLock},
+    time::Duration,
+};
 
 use isc_core::{engine::Engine, ids::Now};
 use isc_runtime::{
     admin::Readiness,
-    amqp::{BrokerState, Connector, Topology},
     services::Catalogue,
+    tls::{ClientCredentials, Credentials},
+    trace::Exporter,
 };
+use prometheus_client::registry::Registry;
 use serde_json::{Map, Value};
 use tokio::{
     sync::{mpsc, watch},
@@ -17,18 +26,20 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    Prepared, WatcherError, announce,
+    Prepared, WatcherError,
+    access::Access,
+    announce,
+    audit::Auditor,
     config::WatcherConfig,
-    dead::DeadLetters,
     election::{Election, Seat, Won},
     engine::{EngineTask, Input, Inputs, Outputs},
-    grpc::Ears,
-    kcp::{Announcer, Before, Clients, Follower, Mark, News, Services},
+    grpc::{Ears, Service},
+    kcp::{Announcer, Before, Clients, Follower, Mark, News},
     metrics::Metrics,
+    ports::Ports,
     reload::{Outlets, Reloader, Sources},
-    scaler::{Demand, Demands},
+    scaler::{Demand, Scaler},
     spans::Spans,
-    tickets::{Offer, Publisher},
 };
 
 /// Events that wait for the engine; whoever brings more waits.
@@ -69,6 +80,11 @@ enum End {
 pub(crate) struct Parts {
     common: Common,
     demands: watch::Sender<Option<Demand>>,
+    audit: Auditor,
+    /// Ends the audit; after everything that tells it something.
+    audited: CancellationToken,
+    /// For the broker.
+    credentials: Option<Arc<ClientCredentials>>,
     running: JoinSet<(&'static str, Result<(), String>)>,
 }
 
@@ -79,15 +95,39 @@ impl Parts {
     #[must_use]
     pub(crate) fn new(common: Common) -> Self {
         Self {
+            audit: Auditor::default(),
+            audited: common.rest.child_token(),
             common,
             demands: watch::Sender::new(None),
+            credentials: None,
             running: JoinSet::new(),
         }
     }
 
-    /// What there is to do, as the engine says it.
-    pub(crate) fn demands(&self) -> Demands {
-        self.demands.subscribe()
+    /// Serves workers and KEDA; `ears` are filled when this watcher leads.
+    pub(crate) fn serve(&mut self, ports: Ports, prepared: &Prepared, ears: &Arc<OnceLock<Ears>>) {
+        let Common { metrics, rest, .. } = self.common.clone();
+        let allowed = prepared.allowed.subscribe();
+        let service = Service::new(ears.clone(), allowed, metrics, rest.clone());
+        self.add("the gRPC server", async {
+            text(service.serve(ports.grpc).await)
+        });
+        if let Some(port) = ports.scaler {
+            let scaler = Scaler::new(self.demands.subscribe(), rest);
+            self.add("the scaler", async { text(scaler.serve(port).await) });
+        }
+        for credentials in ports.credentials {
+            self.fresh(credentials);
+        }
+    }
+
+    /// Looks after certificates.
+    fn fresh<T: Send + Sync + 'static>(&mut self, credentials: Arc<Credentials<T>>) {
+        let rest = self.common.rest.clone();
+        self.add("the reader of certificates", async move {
+            credentials.keep_fresh(rest).await;
+            Ok(())
+        });
     }
 
     /// Adds one.
@@ -97,6 +137,25 @@ impl Parts {
         part: impl Future<Output = Result<(), String>> + Send + 'static,
     ) {
         self.running.spawn(async move { (name, part.await) });
+    }
+
+    /// Adds what sends spans, and shows what becomes of them.
+    pub(crate) fn export(&mut self, exporter: Exporter, registry: &mut Registry) {
+        exporter.counts().register(registry);
+        let exporting = exporter.run(self.common.rest.clone());
+        self.add("the exporter of spans", async {
+            exporting.await;
+            Ok(())
+        });
+    }
+
+    /// Adds the reader of a kubeconfig.
+    pub(crate) fn keep(&mut self, access: Access) {
+        let rest = self.common.rest.clone();
+        self.add("the reader of a kubeconfig", async {
+            access.keep(rest).await;
+            Ok(())
+        });
     }
 
     /// Waits until this watcher leads; none when it was told to stop before.
@@ -128,13 +187,21 @@ impl Parts {
         let Prepared {
             services,
             policy,
+            allowed,
+            credentials,
+            collector: _used,
             keys,
             topology,
             clients,
         } = prepared;
+        self.credentials.clone_from(&credentials);
+        if let Some(credentials) = credentials {
+            self.fresh(credentials);
+        }
         let metrics = self.common.metrics.clone();
         announce(&policy.borrow(), &metrics);
         watching(config, &clients);
+        self.auditor(config, &clients);
         let (inputs, from_inputs) = mpsc::channel(EVENTS);
         let (beats, from_beats) = mpsc::channel(BEATS);
         let (offers, from_offers) = mpsc::channel(OFFERS);
@@ -144,6 +211,7 @@ impl Parts {
             offers,
             news,
             demands: self.demands.clone(),
+            audit: self.audit.clone(),
             metrics,
             spans: self.common.spans.clone(),
         };
@@ -165,7 +233,11 @@ impl Parts {
             from_offers,
         );
         self.dead_letters(config, topology, &inputs, publishing);
-        let outlets = Outlets { services, policy };
+        let outlets = Outlets {
+            services,
+            policy,
+            allowed,
+        };
         self.reloader((config, keys), file, outlets, &inputs);
         self.follower(config, clients, &inputs, before);
         (inputs, beats)
@@ -183,13 +255,15 @@ impl Parts {
             mono: Duration::ZERO,
             wall: jiff::Timestamp::now(),
         };
-        let clients = outputs.clients.clone();
+        let (clients, audit) = (outputs.clients.clone(), outputs.audit.clone());
         let engine = Engine::new(config.engine(services), now);
         let task = EngineTask::new(engine, start, outputs);
         let drain = Duration::from_secs(config.drain_seconds);
         let running = task.run(from, self.common.shutdown.clone(), drain);
         self.add("the engine", async move {
-            let drained = running.await.map_err(|error| error.to_string())?;
+            let drained = running.await;
+            audit.stopped(drained.as_ref().is_ok_and(|drained| drained.clean));
+            let drained = drained.map_err(|error| error.to_string())?;
             let left = drained.by.saturating_duration_since(Instant::now());
             match end {
                 End::Seat(seat) => seat.leave(drained.clean, left.max(MARK)).await,
@@ -225,8 +299,9 @@ impl Parts {
             file,
             services: config.services_dir.clone(),
             policy: Arc::default(),
+            plaintext: config.grpc.plaintext,
         };
-        let outside = (inputs.clone(), metrics);
+        let outside = (inputs.clone(), self.audit.clone(), metrics);
         let reloader = Reloader::new(sources, (config, keys), outlets, outside);
         self.add("the reloader", async {
             reloader.run(rest).await;
@@ -248,66 +323,6 @@ impl Parts {
         self.add("the endpoint follower", async { text(following.await) });
     }
 
-    /// Starts the publisher; returns the state of its connection.
-    fn publisher(
-        &mut self,
-        config: &WatcherConfig,
-        (topology, services): (Topology, Services),
-        inputs: &mpsc::Sender<Input>,
-        offers: mpsc::Receiver<Offer>,
-    ) -> watch::Receiver<BrokerState> {
-        let rest = self.common.rest.clone();
-        let connector = self.connector(config, "", "rabbitmq");
-        let state = connector.state();
-        let publisher = Publisher {
-            instance: config.instance.clone(),
-            topology,
-            services,
-            offers,
-            inputs: inputs.clone(),
-            metrics: self.common.metrics.clone(),
-            spans: self.common.spans.clone(),
-            stop: rest.clone(),
-            declared: Instant::now(),
-        };
-        self.add("the publisher", async move {
-            connector.supervise(rest, publisher).await;
-            Ok(())
-        });
-        state
-    }
-
-    fn dead_letters(
-        &mut self,
-        config: &WatcherConfig,
-        topology: Topology,
-        inputs: &mpsc::Sender<Input>,
-        mut publishing: watch::Receiver<BrokerState>,
-    ) {
-        let rest = self.common.rest.clone();
-        let connector = self.connector(config, " dead letters", "rabbitmq dead letters");
-        let letters = DeadLetters {
-            instance: config.instance.clone(),
-            topology,
-            inputs: inputs.clone(),
-            metrics: self.common.metrics.clone(),
-            stop: rest.clone(),
-        };
-        self.add("the consumer of dead letters", async move {
-            // One connection tries until there is a broker; two would say everything twice.
-            let there = publishing.wait_for(BrokerState::is_connected);
-            if rest.run_until_cancelled(there).await.is_some() {
-                connector.supervise(rest, letters).await;
-            }
-            Ok(())
-        });
-    }
-
-    fn connector(&self, config: &WatcherConfig, purpose: &str, part: &'static str) -> Connector {
-        let name = format!("isc-watcher {}{purpose}", config.instance);
-        Connector::new(config.amqp.clone(), name, self.common.readiness.part(part))
-    }
-
     /// Ends what there is of a watcher that never led.
     pub(crate) async fn end(self) {
         self.common.rest.cancel();
@@ -327,6 +342,7 @@ impl Parts {
         let first = self.running.join_next().await;
         let ended = first.unwrap_or(Ok(("everything", Ok(()))));
         if !self.common.shutdown.is_cancelled() {
+            self.last_lines().await;
             return Err(unexpected(ended));
         }
         let (part, result) = how(ended);

@@ -1,6 +1,8 @@
 //! Reloads service files, the policy and the configuration while the watcher runs. What cannot be read is told, and
 //! the last good state stays.
 
+mod files;
+
 use std::{
     collections::BTreeSet,
     path::{Path, PathBuf},
@@ -10,7 +12,7 @@ use std::{
 use isc_core::engine::{Event, Reconfigure};
 use isc_runtime::{
     config,
-    files::{self, FileWatch},
+    files::{FileWatch, folders_of, may_be},
     nag::Nag,
     services::Catalogue,
 };
@@ -20,11 +22,14 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     WatcherError, announce,
+    audit::Auditor,
     config::{LIVE_KEYS, WatcherConfig},
     engine::Input,
+    grpc::Allowed,
     metrics::Metrics,
     policy::Policy,
 };
+use files::Files;
 
 /// Where things are read from.
 #[derive(Clone, Debug)]
@@ -35,6 +40,8 @@ pub(crate) struct Sources {
     pub(crate) services: PathBuf,
     /// The file of the policy, when it has one of its own, as the newest configuration names it.
     pub(crate) policy: Arc<Mutex<Option<PathBuf>>>,
+    /// Whether workers need no certificates at the port as it was opened.
+    pub(crate) plaintext: bool,
 }
 
 /// Where what was read goes, besides the engine.
@@ -43,6 +50,8 @@ pub(crate) struct Outlets {
     pub(crate) services: watch::Sender<Arc<Catalogue>>,
     /// The policy.
     pub(crate) policy: watch::Sender<Arc<Policy>>,
+    /// Which workers may run which services.
+    pub(crate) allowed: watch::Sender<Arc<Allowed>>,
 }
 
 /// What was read.
@@ -52,6 +61,8 @@ struct Loaded {
     keys: Map<String, Value>,
     catalogue: Arc<Catalogue>,
     policy: Arc<Policy>,
+    /// None where the port would be of the other kind, which takes another start.
+    allowed: Option<Arc<Allowed>>,
     live: Reconfigure,
 }
 
@@ -62,6 +73,7 @@ pub(crate) struct Reloader {
     outlets: Outlets,
     inputs: mpsc::Sender<Input>,
     metrics: Arc<Metrics>,
+    files: Files,
     nag: Nag,
 }
 
@@ -81,6 +93,10 @@ impl Sources {
             live: config.reconfigure(&catalogue),
             catalogue: Arc::new(catalogue),
             policy: Arc::new(policy),
+            allowed: (config.grpc.plaintext == self.plaintext)
+                .then(|| Allowed::new(&config.grpc))
+                .transpose()?
+                .map(Arc::new),
         })
     }
 
@@ -93,7 +109,7 @@ impl Sources {
         let policy = self.policy().clone().map(absolute);
         let files = self.file.clone().into_iter().chain(policy);
         files
-            .flat_map(|file| files::folders_of(&file))
+            .flat_map(|file| folders_of(&file))
             .chain([self.services.clone(), parent(&self.services)])
             .collect()
     }
@@ -103,11 +119,11 @@ impl Sources {
         if path.starts_with(&self.services) {
             return true;
         }
-        let may_be = |file: &PathBuf| files::may_be(path, file);
+        let is_read = |file: &PathBuf| may_be(path, file);
         // Where no file is named, the folder of the services may still be exchanged.
-        files::may_be(path, &self.services)
-            || self.file.as_ref().is_some_and(may_be)
-            || self.policy().as_ref().is_some_and(may_be)
+        may_be(path, &self.services)
+            || self.file.as_ref().is_some_and(is_read)
+            || self.policy().as_ref().is_some_and(is_read)
     }
 }
 
@@ -120,21 +136,24 @@ impl Reloader {
         sources: Sources,
         (config, keys): (&WatcherConfig, Map<String, Value>),
         outlets: Outlets,
-        (inputs, metrics): (mpsc::Sender<Input>, Arc<Metrics>),
+        (inputs, audit, metrics): (mpsc::Sender<Input>, Auditor, Arc<Metrics>),
     ) -> Self {
         let sources = Sources {
             file: sources.file.map(absolute),
             services: absolute(sources.services),
             policy: sources.policy,
+            plaintext: sources.plaintext,
         };
         *sources.policy() = config.policy.path(sources.file.as_deref());
         let catalogue = outlets.services.borrow().clone();
         let policy = outlets.policy.borrow().clone();
+        let allowed = outlets.allowed.borrow().clone();
         let known = Loaded {
             keys,
             live: config.reconfigure(&catalogue),
             catalogue,
             policy,
+            allowed: Some(allowed),
         };
         Self {
             sources,
@@ -142,6 +161,7 @@ impl Reloader {
             outlets,
             inputs,
             metrics,
+            files: Files::new(audit),
             nag: Nag::new("a usable configuration"),
         }
     }
@@ -187,12 +207,23 @@ impl Reloader {
 
     async fn reload(&mut self) {
         let sources = self.sources.clone();
-        let loading = tokio::task::spawn_blocking(move || sources.load());
+        let reads = self.files.are_audited();
+        let loading = tokio::task::spawn_blocking(move || {
+            if reads {
+                let (loaded, digests) = files::load(&sources);
+                return (loaded, Some(digests));
+            }
+            (sources.load(), None)
+        });
         match loading.await {
-            Ok(Ok(loaded)) => self.take(loaded).await,
-            Ok(Err(error)) => {
+            Ok((Ok(loaded), read)) => {
+                self.files.tell(read, true);
+                self.take(loaded).await;
+            }
+            Ok((Err(error), read)) => {
+                self.files.tell(read, false);
                 self.metrics.reload("failed");
-                self.metrics.config_stale.set(1);
+                self.metrics.stale("configuration", true);
                 self.nag
                     .trouble(&format!("{error}; the last good one stays in force"));
             }
@@ -200,9 +231,10 @@ impl Reloader {
         }
     }
 
-    async fn take(&mut self, loaded: Loaded) {
+    async fn take(&mut self, mut loaded: Loaded) {
+        loaded.allowed = loaded.allowed.or_else(|| self.known.allowed.clone());
         self.nag.well();
-        self.metrics.config_stale.set(0);
+        self.metrics.stale("configuration", false);
         let later = later_keys(&self.known.keys, &loaded.keys);
         if !later.is_empty() {
             tracing::warn!(
@@ -220,6 +252,11 @@ impl Reloader {
         if before.policy != self.known.policy {
             announce(&self.known.policy, &self.metrics);
             self.outlets.policy.send_replace(self.known.policy.clone());
+        }
+        if before.allowed != self.known.allowed
+            && let Some(allowed) = &self.known.allowed
+        {
+            self.outlets.allowed.send_replace(allowed.clone());
         }
         let event = Event::Reconfigured(Box::new(self.known.live.clone()));
         // Fails when nobody listens. The engine first: then it knows the services of what it is told.
@@ -253,6 +290,9 @@ fn changes(before: &Loaded, now: &Loaded) -> Vec<String> {
     }
     if before.policy != now.policy {
         changes.push("`policy`: for requests that are new from now on".into());
+    }
+    if before.allowed != now.allowed {
+        changes.push("`grpc.workers`: for workers that are connected too".into());
     }
     if before.live.tenants != now.live.tenants {
         changes.push("`tenants`".into());

@@ -10,13 +10,11 @@ use isc_proto::externalscaler::{
     MetricValue, ScaledObjectRef,
     external_scaler_server::{ExternalScaler, ExternalScalerServer},
 };
-use tokio::{net::TcpListener, sync::watch};
+use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
-use tonic::{
-    Request, Response, Status,
-    transport::{Server, server::TcpIncoming},
-};
+use tonic::{Request, Response, Status, transport::Server};
 
+use crate::tls::Listening;
 use wanted::Crew;
 pub(crate) use wanted::Demand;
 
@@ -45,13 +43,10 @@ impl Scaler {
     ///
     /// # Errors
     /// When the listener fails.
-    pub(crate) async fn serve(self, listener: TcpListener) -> Result<(), tonic::transport::Error> {
+    pub(crate) async fn serve(self, door: Listening) -> Result<(), tonic::transport::Error> {
         let stop = self.stop.clone();
-        let incoming = TcpIncoming::from(listener).with_nodelay(Some(true));
-        Server::builder()
-            .add_service(ExternalScalerServer::new(self))
-            .serve_with_incoming_shutdown(incoming, stop.cancelled_owned())
-            .await
+        let server = Server::builder().add_service(ExternalScalerServer::new(self));
+        door.serve(server, stop).await
     }
 
     fn slots(&self, crew: &Crew) -> Result<u64, Status> {

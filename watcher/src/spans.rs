@@ -17,7 +17,7 @@ use isc_core::{
 };
 use isc_runtime::{
     amqp::Topology,
-    trace::{Context, KeyValue, Place, Span, SpanKind, Tracer},
+    trace::{Collector, Context, Exporter, KeyValue, Place, Span, SpanKind, TraceError, Tracer},
 };
 
 /// Makes the spans. Cheap to clone.
@@ -34,10 +34,22 @@ pub(crate) struct Sending {
 // === impl Spans ===
 
 impl Spans {
-    /// By that tracer.
-    #[must_use]
-    pub(crate) fn by(tracer: Tracer) -> Self {
-        Self(tracer)
+    /// Of a watcher of that instance, with what sends them; without a collector none are made.
+    ///
+    /// # Errors
+    /// See [`Tracer::new`].
+    pub(crate) fn new(
+        collector: Option<&Collector>,
+        instance: &str,
+    ) -> Result<(Self, Option<Exporter>), TraceError> {
+        let names = [
+            KeyValue::new("service.name", "isc-watcher"),
+            KeyValue::new("service.version", env!("CARGO_PKG_VERSION")),
+            KeyValue::new("isc.instance", instance.to_owned()),
+        ];
+        let tracer = collector.map(|collector| Tracer::new(collector, names));
+        let (tracer, exporter) = tracer.transpose()?.unzip();
+        Ok((Self(tracer.unwrap_or_default()), exporter))
     }
 
     /// The context of a request's own span; without spans of ours it is the caller's.

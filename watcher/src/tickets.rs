@@ -31,6 +31,8 @@ const CHANNELS: usize = 4;
 
 /// Tickets that come back so soon after a declaration were sent before it.
 const RETURNS: Duration = Duration::from_secs(1);
+/// What the broker refuses is offered again after so long.
+const NACKED: Duration = Duration::from_millis(500);
 
 /// An attempt to offer.
 #[derive(Debug)]
@@ -113,7 +115,8 @@ impl Publisher {
                     match self.ticket(&offer, sending.as_ref()) {
                         Ok(body) => {
                             let channel = idle.pop().expect("checked by the guard");
-                            in_flight.push(self.send(channel, offer, (body, sending)));
+                            let sending = (body, sending);
+                            in_flight.push(self.send((link.clone(), channel), offer, sending));
                         }
                         Err(error) => {
                             tracing::error!(request = %offer.address, "no ticket can be written: {error}");
@@ -155,7 +158,7 @@ impl Publisher {
 
     fn send(
         &self,
-        channel: ConfirmChannel,
+        (link, channel): (Link, ConfirmChannel),
         offer: Offer,
         (body, sending): (Vec<u8>, Option<Sending>),
     ) -> BoxFuture<'static, Sent> {
@@ -173,7 +176,13 @@ impl Publisher {
                 };
                 spans.sent(sending, (&offer.id, &offer.service), &topology, error);
             }
-            (channel, offer.id, result)
+            match result {
+                Ok(Published::Nacked) => {
+                    let (channel, result) = after_nack(&link, channel).await;
+                    (channel, offer.id, result)
+                }
+                result => (channel, offer.id, result),
+            }
         }
         .boxed()
     }
@@ -210,5 +219,22 @@ impl Publisher {
     async fn tell(&self, event: Event) {
         // Only fails when the engine has ended.
         let _ended = self.inputs.send(Input::Event(event)).await;
+    }
+}
+
+/// Another channel, after a pause. A broker's channel remembers which node led a queue: where that one has died, it
+/// may refuse every message from then on, while a new channel works. And what is refused is offered again at once.
+async fn after_nack(
+    link: &Link,
+    refused: ConfirmChannel,
+) -> (ConfirmChannel, Result<Published, AmqpError>) {
+    tokio::time::sleep(NACKED).await;
+    let fresh = match ConfirmChannel::open(link).await {
+        Ok(fresh) => fresh,
+        Err(error) => return (refused, Err(error)),
+    };
+    match refused.close().await {
+        Ok(()) => (fresh, Ok(Published::Nacked)),
+        Err(error) => (fresh, Err(error)),
     }
 }

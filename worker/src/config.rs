@@ -1,15 +1,15 @@
 //! The worker's configuration: `worker.yaml`, then `ISC_*` variables.
 
-use std::{net::SocketAddr, path::PathBuf, time::Duration};
+use std::{net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
 
 use isc_core::text;
 use isc_proto::SLOTS_MAX;
 use isc_runtime::{
     amqp::{AmqpConfig, AmqpError, Topology},
-    config::ConfigError,
     services::{Catalogue, CatalogueError, Service},
     telemetry::{FilterError, LogConfig},
-    trace::TraceConfig,
+    tls::{CertificateMetrics, ClientCredentials, ClientTlsConfig},
+    trace::{Collector, TraceConfig, TraceError},
 };
 use serde::Deserialize;
 
@@ -25,9 +25,11 @@ pub struct WorkerConfig {
     #[serde(default = "host_name")]
     pub name: String,
     /// The watcher's gRPC address, or those of several with commas between them; all addresses of the
-    /// names are tried.
+    /// names are tried. `https://` needs `watcherTls`. Default `https://isc-watcher:7443`.
     #[serde(default = "default_watcher")]
     pub watcher: String,
+    /// Whom to trust at an `https://` address of the watcher, and this worker's own certificate.
+    pub watcher_tls: Option<ClientTlsConfig>,
     /// The folder of the `<name>.yaml` files.
     pub services_dir: PathBuf,
     /// Which services this worker runs; empty = all in the folder.
@@ -76,6 +78,12 @@ pub struct Checked {
     pub topology: Topology,
     /// Where the watcher is.
     pub(crate) watcher: Watcher,
+    /// What encrypted connections to the broker use.
+    pub(crate) credentials: Option<Arc<ClientCredentials>>,
+    /// When certificates end.
+    pub(crate) certificates: CertificateMetrics,
+    /// Where spans are sent.
+    pub(crate) collector: Option<Collector>,
 }
 
 /// Why a configuration cannot be used.
@@ -92,7 +100,7 @@ pub enum CheckError {
     Amqp(#[from] AmqpError),
     /// The section for traces is wrong.
     #[error(transparent)]
-    Tracing(#[from] ConfigError),
+    Tracing(#[from] TraceError),
     /// The log's filter is wrong.
     #[error(transparent)]
     Log(#[from] FilterError),
@@ -102,7 +110,7 @@ pub enum CheckError {
 }
 
 fn default_watcher() -> String {
-    "http://127.0.0.1:7443".into()
+    "https://isc-watcher:7443".into()
 }
 
 fn default_slots() -> u32 {
@@ -165,15 +173,21 @@ impl WorkerConfig {
         }
         let services = self.chosen(&Catalogue::load(&self.services_dir)?)?;
         let topology = self.amqp.topology("isc")?;
-        self.amqp.address()?;
-        let watcher = Watcher::parse(&self.watcher)?;
+        self.amqp.addresses()?;
         self.log.check()?;
-        self.tracing.as_ref().map_or(Ok(()), TraceConfig::check)?;
+        let certificates = CertificateMetrics::default();
+        let credentials = self.amqp.credentials(&certificates)?;
+        let watcher = Watcher::new(&self.watcher, self.watcher_tls.as_ref(), &certificates)?;
+        let tracing = self.tracing.as_ref();
+        let collector = tracing.map(|to| to.collector(&certificates)).transpose()?;
         Ok(Checked {
             config: self,
             services,
             topology,
             watcher,
+            credentials,
+            certificates,
+            collector,
         })
     }
 
@@ -221,7 +235,12 @@ mod tests {
             std::fs::write(path, "exec: {command: [/bin/true]}").unwrap();
         }
         let file = dir.path().join("worker.conf");
-        let text = format!("servicesDir: {}\n{extra}", dir.path().display());
+        let watcher = if extra.contains("watcher: ") {
+            ""
+        } else {
+            "watcher: http://w:7443"
+        };
+        let text = format!("servicesDir: {}\n{watcher}\n{extra}", dir.path().display());
         std::fs::write(&file, text).unwrap();
         let config: WorkerConfig = isc_runtime::config::load_from(Some(&file), HashMap::new())
             .map_err(|error| error.to_string())?;
@@ -244,7 +263,17 @@ mod tests {
             ("name: ''", "`name` must have"),
             ("workDir: /nowhere", "`workDir` /nowhere is not a folder"),
             ("services: [sing]", "`services` names `sing`"),
-            ("watcher: 'https://w:7443'", "`watcher`"),
+            ("watcher: 'https://w:7443'", "`watcherTls` is missing"),
+            ("watcher: 'https://w:7443, http://w:7443'", "all https://"),
+            ("watcherTls: {caFile: x}", "write https://"),
+            (
+                "watcher: 'https://w:7443'\nwatcherTls: {}",
+                "`watcherTls.caFile` is missing",
+            ),
+            (
+                "watcher: 'https://w:7443'\nwatcherTls: {caFile: /nowhere/ca}",
+                "cannot read `watcherTls.caFile` /nowhere/ca",
+            ),
             ("watcher: 'w:7443'", "`watcher`"),
             ("watcher: 'http://w:7443,'", "`watcher`"),
             ("amqp: {url: 'http://x'}", "amqp.url"),
@@ -252,6 +281,10 @@ mod tests {
             ("colour: red", "colour"),
             ("log: {filter: 'isc_worker=loud'}", "isc_worker=loud"),
             ("tracing: {sampleRatio: 2}", "tracing.sampleRatio"),
+            (
+                "tracing: {endpoint: 'https://otel:4317', tls: {caFile: /nowhere/ca}}",
+                "cannot read `tracing.tls.caFile` /nowhere/ca",
+            ),
         ];
         for (text, wanted) in cases {
             let error = check(text).unwrap_err();

@@ -5,8 +5,9 @@ use std::{net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
 use isc_core::worker_session::{Policy, Worker};
 use isc_runtime::{
     admin::{self, Part, Readiness},
-    amqp::{BrokerState, Connector, Topology},
+    amqp::{AmqpConfig, BrokerState, Connector, Topology},
     services::Service,
+    tls::{CertificateMetrics, ClientCredentials},
     trace::{Counts, Exporter, KeyValue, TraceError, Tracer},
 };
 use prometheus_client::registry::Registry;
@@ -20,7 +21,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     agent::{Agent, Inputs},
-    config::{Checked, WorkerConfig},
+    config::Checked,
     exec::{ExecExecutor, Output},
     executor::Executor,
     intake::{self, FromIntake, Till},
@@ -56,6 +57,9 @@ pub enum ServeError {
     Task(&'static str),
 }
 
+/// Where the broker is, what an encrypted connection to it uses, and the names there.
+type Broker = (AmqpConfig, Option<Arc<ClientCredentials>>, Topology);
+
 /// What the parts share.
 struct Parts {
     readiness: Readiness,
@@ -77,7 +81,7 @@ pub async fn run(checked: Checked, shutdown: CancellationToken) -> Result<(), Se
     let listener = TcpListener::bind(address)
         .await
         .map_err(|source| ServeError::Listen { address, source })?;
-    let (tracer, exporter) = tracer(&checked.config)?.unzip();
+    let (tracer, exporter) = tracer(&checked)?.unzip();
     let mut parts = Parts {
         tracer: tracer.unwrap_or_default(),
         readiness: Readiness::default(),
@@ -85,7 +89,11 @@ pub async fn run(checked: Checked, shutdown: CancellationToken) -> Result<(), Se
         over: CancellationToken::new(),
         tasks: JoinSet::new(),
     };
-    parts.start_admin(listener, exporter.as_ref().map(Exporter::counts));
+    parts.start_admin(
+        listener,
+        &checked.certificates,
+        exporter.as_ref().map(Exporter::counts),
+    );
     if let Some(exporter) = exporter {
         let exporting = exporter.run(parts.over.clone());
         parts.tasks.spawn(named("span exporter", exporting));
@@ -103,9 +111,16 @@ pub async fn run(checked: Checked, shutdown: CancellationToken) -> Result<(), Se
 // === impl Parts ===
 
 impl Parts {
-    fn start_admin(&mut self, listener: TcpListener, spans: Option<Counts>) {
+    fn start_admin(
+        &mut self,
+        listener: TcpListener,
+        certificates: &CertificateMetrics,
+        spans: Option<Counts>,
+    ) {
         let mut registry = Registry::default();
+        isc_runtime::metrics::register(&mut registry);
         self.metrics.register(&mut registry);
+        certificates.register(&mut registry);
         if let Some(spans) = spans {
             spans.register(&mut registry);
         }
@@ -129,12 +144,19 @@ impl Parts {
             services,
             topology,
             watcher,
+            credentials,
+            certificates: _registered,
+            collector: _used,
         } = checked;
         let names: Vec<_> = services.iter().map(|s| s.name.clone()).collect();
         let part = self.readiness.part("watcher");
+        for credentials in watcher.credentials().into_iter().chain(credentials.clone()) {
+            self.start_reader(credentials);
+        }
         let (from_session, may_greet) = self.start_session(watcher, part.clone());
         let tickets = Tickets::new(self.tracer.clone(), topology.clone());
-        let (from_intake, till) = self.start_intake(&config, topology, names.clone());
+        let broker = (config.amqp.clone(), credentials, topology);
+        let (from_intake, till) = self.start_intake(&config.name, broker, names.clone());
         let warden = self.start_keeper();
         let (reports, progress) = mpsc::channel(INPUT_MAX);
         self.metrics.slots.set(i64::from(config.slots));
@@ -171,6 +193,14 @@ impl Parts {
         agent.run(inputs, shutdown)
     }
 
+    /// Looks after certificates.
+    fn start_reader(&mut self, credentials: Arc<ClientCredentials>) {
+        let over = self.over.clone();
+        self.tasks.spawn(named("certificates", async move {
+            credentials.keep_fresh(over).await;
+        }));
+    }
+
     fn start_keeper(&mut self) -> Warden {
         let (warden, keeper) = warden::pair();
         self.tasks
@@ -199,16 +229,16 @@ impl Parts {
 
     fn start_intake(
         &mut self,
-        config: &WorkerConfig,
-        topology: Topology,
+        worker: &str,
+        (config, credentials, topology): Broker,
         services: Vec<String>,
     ) -> (mpsc::Receiver<FromIntake>, Till) {
         let (agent, from_intake) = mpsc::channel(INPUT_MAX);
         let metrics = self.metrics.clone();
         let (till, intake) = intake::pair(topology, services, agent, metrics);
-        let title = format!("isc-worker {}", config.name);
+        let title = format!("isc-worker {worker}");
         let part = self.readiness.part("rabbitmq");
-        let connector = Connector::new(config.amqp.clone(), title, part);
+        let connector = Connector::new(config, credentials, title, part);
         let shown = gauge(connector.state(), self.metrics.clone());
         self.tasks.spawn(named("broker gauge", shown));
         let over = self.over.clone();
@@ -229,15 +259,15 @@ fn executors(services: Vec<Service>, work_dir: Option<&PathBuf>, warden: &Warden
 }
 
 /// What makes the spans, and what sends them.
-fn tracer(config: &WorkerConfig) -> Result<Option<(Tracer, Exporter)>, TraceError> {
+fn tracer(checked: &Checked) -> Result<Option<(Tracer, Exporter)>, TraceError> {
     let names = [
         KeyValue::new("service.name", "isc-worker"),
         KeyValue::new("service.version", env!("CARGO_PKG_VERSION")),
-        KeyValue::new("service.instance.id", config.name.clone()),
+        KeyValue::new("service.instance.id", checked.config.name.clone()),
     ];
-    let tracing = config.tracing.as_ref();
-    tracing
-        .map(|tracing| Tracer::new(tracing, names))
+    let collector = checked.collector.as_ref();
+    collector
+        .map(|collector| Tracer::new(collector, names))
         .transpose()
 }
 

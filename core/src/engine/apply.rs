@@ -2,12 +2,13 @@
 
 use std::time::Duration;
 
-use super::{Effect, Engine, Entry, Measure, ToWorker, clocks, keyed::Stage};
+use super::{Effect, Engine, Entry, Measure, ToWorker, audit::Before, clocks, keyed::Stage};
 use crate::{
+    audit::What,
     decide::decide,
     ids::{AttemptId, Holder, Now, Uid},
     keys::Ending,
-    life::{Act, LifeEvent, State},
+    life::{Act, Life, LifeEvent, State},
     rules::Rule,
     writes::Urgency,
 };
@@ -28,18 +29,30 @@ impl Engine {
         let policy = request.policy(uid, config, taking_over);
         let (was_offered, was_held) = (request.offered_since(), request.life.holder().cloned());
         let was_done = matches!(request.life.state, State::Done(_));
+        let counts = counts(&event).then_some((request.life.failed, request.life.lost));
         let (stage, shared) = (
             Stage::of(&request.life.state),
             matches!(event, LifeEvent::Shared(_)),
         );
+        let before = (config.audit).then(|| Before::of(&request.life, &event));
         let acts = match decide(&mut request.life, event, policy, now) {
             Ok(acts) => acts,
             Err(ignored) => return self.measure(Measure::Ignored(ignored.0)),
         };
         request.keep_mirror(stage, shared);
         if !was_done {
-            self.effects.extend(request.finished().map(Effect::Measure));
+            let finished = request.finished(config);
+            self.effects.extend(finished.map(Effect::Measure));
         }
+        let told = before.map(|before| before.changes(request, &acts));
+        let told = told.into_iter().flatten();
+        self.effects
+            .extend(told.map(|what| request.audit(uid, what)));
+        let missed = counts.and_then(|before| missed(&request.life, before));
+        self.effects.extend(missed.map(|outcome| {
+            let service = request.known_service(config);
+            Effect::Measure(Measure::Attempt { service, outcome })
+        }));
         let is_offered = request.offered_since();
         self.sessions
             .track(uid, was_held.as_ref(), request.life.holder());
@@ -83,6 +96,7 @@ impl Engine {
             Act::Grant(by) => {
                 let assignment = request.assignment(id, &self.config, now);
                 self.measure(Measure::Claim("granted"));
+                self.audit(uid, What::started(&assignment, &by));
                 self.tell(&by, ToWorker::Assignment(Box::new(assignment)));
             }
             Act::Save => self.dirty(uid, Urgency::Live, now),
@@ -156,5 +170,22 @@ impl Engine {
         if let Some(session) = self.sessions.session_of(to) {
             self.effects.push(Effect::Send(session, message));
         }
+    }
+}
+
+/// Whether what it changes in the counts happened now; a status that tells of more tells of the past.
+fn counts(event: &LifeEvent) -> bool {
+    matches!(
+        event,
+        LifeEvent::Ended { .. } | LifeEvent::LeaseEnded { .. } | LifeEvent::TakeoverEnded
+    )
+}
+
+/// How the attempt that just ended was counted.
+fn missed(life: &Life, (failed, lost): (u32, u32)) -> Option<&'static str> {
+    if life.failed > failed {
+        Some("failed")
+    } else {
+        (life.lost > lost).then_some("lost")
     }
 }

@@ -69,6 +69,9 @@ impl Engine {
         } else if pending.is_some() {
             self.keeps_waiting(&uid, now);
         } else {
+            if !known {
+                self.audit_accepted(&uid);
+            }
             // One that is cancelled already stands in nobody's way, unless some worker has it.
             let inherited = self.live(&uid).is_some_and(|request| request.inherited);
             let asked = asked.filter(|_| !cancel || inherited);

@@ -21,6 +21,7 @@ use std::{collections::BTreeSet, time::Duration};
 
 use super::{Engine, Entry};
 use crate::{
+    audit::Cancel,
     ids::{Now, Source, Uid},
     life::{LifeEvent, State},
 };
@@ -115,7 +116,7 @@ impl Engine {
         lists.suspect = lists.vanished.is_some();
         let parked = std::mem::take(&mut lists.parked);
         for uid in self.uids(|entry| entry.is_at(source) && entry.list() < list) {
-            self.apply(&uid, LifeEvent::Gone, now);
+            self.leaves(&uid, Cancel::Deleted, now);
         }
         for uid in parked {
             self.line_up(&uid);
@@ -228,7 +229,7 @@ impl Engine {
     /// Nothing lives there any more.
     fn all_gone(&mut self, source: &Source, parked: Vec<Uid>, now: Now) {
         for uid in self.uids(|entry| entry.is_at(source)) {
-            self.apply(&uid, LifeEvent::Gone, now);
+            self.leaves(&uid, Cancel::Vanished, now);
         }
         // Those that live elsewhere by now.
         for uid in parked {

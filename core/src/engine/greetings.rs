@@ -96,6 +96,13 @@ impl Engine {
     /// Decides on one greeted attempt. What no list has shown yet is decided when the lists are there.
     fn judge(&mut self, by: &Holder, attempt: &AttemptId, has_ended: bool, now: Now) {
         match self.entries.get(&attempt.uid) {
+            Some(Entry::Live(request)) if !self.may_run(by, attempt, &request.service) => {
+                self.measure(Measure::Ignored("not_your_service"));
+                if !has_ended {
+                    self.tell(by, ToWorker::Cancel(attempt.clone(), "not_your_service"));
+                    self.stray(by, attempt);
+                }
+            }
             Some(Entry::Live(request)) => {
                 // An outcome of something else is answered when it comes.
                 if !has_ended || request.life.state == State::Recovering {
@@ -121,6 +128,14 @@ impl Engine {
                 self.stray(by, attempt);
             }
         }
+    }
+
+    /// Whether a worker that greets with an attempt says that it runs its service; what it holds already was
+    /// granted to it.
+    fn may_run(&self, by: &Holder, attempt: &AttemptId, service: &str) -> bool {
+        let lease = self.sessions.holders.get(by);
+        lease.is_some_and(|lease| lease.services.iter().any(|name| **name == *service))
+            || self.holds(by, attempt)
     }
 
     pub(super) fn holds(&self, by: &Holder, attempt: &AttemptId) -> bool {

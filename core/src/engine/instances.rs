@@ -6,8 +6,9 @@
 
 use super::{Engine, Entry, Measure, Observation, Request};
 use crate::{
+    audit::Cancel,
     ids::{Now, Uid},
-    life::{Act, LifeEvent},
+    life::Act,
 };
 
 // === impl Engine ===
@@ -39,7 +40,7 @@ impl Engine {
         }
         self.measure(Measure::Ignored("another_instance"));
         self.writes.forget(&found.uid);
-        self.apply(&found.uid, LifeEvent::Gone, now);
+        self.leaves(&found.uid, Cancel::Released, now);
     }
 
     /// The API may show our name on it.

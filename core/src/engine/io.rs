@@ -7,6 +7,7 @@ use jiff::Timestamp;
 use crate::{
     admit::{Catalogue, Rejection},
     api::{Progress, RequestSpec, RequestStatus},
+    audit::{Audit, Judged},
     flow::{Pause, Tenants},
     ids::{Address, AttemptId, Holder, SessionId, Source, Uid},
     life::{Moment, Outcome},
@@ -47,6 +48,8 @@ pub struct Config {
     pub adopts: BTreeSet<Arc<str>>,
     /// A request for a service that does not exist is rejected when it is that old.
     pub unknown_service: Duration,
+    /// What is decided is told, as [`Effect::Audit`].
+    pub audit: bool,
 }
 
 /// What can change while the engine runs.
@@ -86,6 +89,8 @@ pub struct Observation {
     /// Why it is not accepted, though the engine would. Counts only when the request is admitted: one that
     /// was accepted is never judged again.
     pub refusal: Option<Rejection>,
+    /// What an audit is told of how it was judged. Only of one that is new, where there is an audit.
+    pub judged: Option<Arc<Judged>>,
     /// This instance serves such requests, as far as nobody does yet.
     pub selected: bool,
     /// Who looked at it knew its service: what depends on that is right.
@@ -261,6 +266,8 @@ pub enum Effect {
     Close(SessionId),
     /// Something to count or measure.
     Measure(Measure),
+    /// Something to keep for an audit.
+    Audit(Box<Audit>),
 }
 
 /// A status write.
@@ -354,10 +361,17 @@ pub enum Measure {
     Ignored(&'static str),
     /// A claim was answered: `granted` or why not.
     Claim(&'static str),
+    /// An attempt did not bring its request to an end that somebody asked for.
+    Attempt {
+        /// The service, if there is one of that name.
+        service: Option<Arc<str>>,
+        /// `failed`, or `lost` with its worker.
+        outcome: &'static str,
+    },
     /// A request ended.
     Finished {
-        /// The service.
-        service: Arc<str>,
+        /// The service, if there is one of that name: callers name what they like.
+        service: Option<Arc<str>>,
         /// How.
         reason: Reason,
         /// From accepted to started, when it started.

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{Effect, Engine, Observation};
+use super::{Effect, Engine, Entry, Observation};
 use crate::{
     admit::{self, Limits, Rejection},
     api::{Effective, RequestSpec, RequestStatus},
@@ -104,7 +104,8 @@ impl Engine {
 
     /// It ends before it began.
     pub(super) fn reject(&mut self, uid: &Uid, end: End, now: Now) {
-        if let Some(request) = self.live_mut(uid) {
+        self.audit_rejected(uid, &end);
+        if let Some(Entry::Live(request)) = self.entries.get_mut(uid) {
             let done = Done {
                 end,
                 at: Moment::at(now),
@@ -113,7 +114,7 @@ impl Engine {
                 written: false,
             };
             request.life.state = State::Done(done);
-            let finished = request.finished();
+            let finished = request.finished(&self.config);
             self.effects.extend(finished.map(Effect::Measure));
             self.track_clock(uid);
             self.keep_place(uid);

@@ -65,6 +65,7 @@ impl Engine {
                     request.inherited = inherited;
                 }
                 self.track_clock(uid);
+                self.audit_accepted(uid);
                 self.enter(uid, false, Asked::of(found, false), now);
             }
             Err(Rejection { reason, message }) => {

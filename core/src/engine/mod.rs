@@ -5,10 +5,12 @@
 //! `reports` what the workers say; `apply` carries out what a life decides, `clocks` and `expiry` what time
 //! brings;
 //! `instances` tells whose a request is and `missing` keeps those whose service is not there (yet);
+//! `audit` tells what was decided;
 //! `keyed` and `reads` what requests with the same idempotency key mean to each other; `line` keeps each
 //! request's place in the schedule, and `pump` starts what can be started after every event.
 
 mod apply;
+mod audit;
 mod clocks;
 mod discovery;
 mod endpoints;

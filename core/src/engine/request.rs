@@ -13,6 +13,7 @@ pub(super) use crate::status::Mirror;
 use crate::{
     admit::Limits,
     api::{Phase, Priority, RequestStatus},
+    audit::Judged,
     decide::{Backoff, Policy},
     ids::{Address, AttemptId, Now, Uid},
     keys::Ending,
@@ -34,7 +35,7 @@ pub(super) struct Request {
     /// The live status of the write under way.
     pub(super) sent: Option<RequestStatus>,
     pub(super) service: Arc<str>,
-    requester: Arc<str>,
+    pub(super) requester: Arc<str>,
     pub(super) params: Params,
     /// Parameters that were read for the claim under way.
     pub(super) loaded: Option<Arc<str>>,
@@ -50,6 +51,8 @@ pub(super) struct Request {
     pub(super) adopted: bool,
     /// When its clocks run out.
     pub(super) dues: Dues,
+    /// Until an audit is told how it was judged.
+    pub(super) judged: Option<Arc<Judged>>,
     /// Its place among the clocks.
     pub(super) clock: Option<Duration>,
     pub(super) life: Life,
@@ -112,6 +115,7 @@ impl Request {
             owned: named_us || !config.claims,
             adopted,
             dues: Dues::default(),
+            judged: found.judged,
             clock: None,
             life,
             mirror: None,
@@ -134,6 +138,7 @@ impl Request {
             self.priority = spec.priority.unwrap_or_default();
         }
         self.params = found.params.clone();
+        self.judged.clone_from(&found.judged);
         self.flow_key = found.flow_key.clone().unwrap_or_default();
     }
 
@@ -266,8 +271,14 @@ impl Request {
         })
     }
 
+    /// Its service, unless it names one that is not there.
+    pub(super) fn known_service(&self, config: &Config) -> Option<Arc<str>> {
+        let known = config.catalogue.contains_key(&self.service);
+        known.then(|| self.service.clone())
+    }
+
     /// What a finished request's life measured.
-    pub(super) fn finished(&self) -> Option<Measure> {
+    pub(super) fn finished(&self, config: &Config) -> Option<Measure> {
         let State::Done(done) = &self.life.state else {
             return None;
         };
@@ -279,7 +290,7 @@ impl Request {
         let started = self.life.started.and_then(|moment| moment.mono);
         let (queued, end) = (self.life.queued.mono, done.at.mono);
         Some(Measure::Finished {
-            service: self.service.clone(),
+            service: self.known_service(config),
             reason: status::reason(&self.life)?,
             queued: between(queued, started),
             ran: between(started, end),

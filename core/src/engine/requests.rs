@@ -3,6 +3,7 @@
 use super::{Engine, Observation, Params, Request, WriteResult};
 use crate::{
     api::RequestStatus,
+    audit::Cancel,
     ids::{Now, Source, Uid},
     life::{Done, LifeEvent, Moment, State, Stop},
     rules::Rule,
@@ -48,7 +49,7 @@ impl Engine {
     pub(super) fn gone(&mut self, uid: &Uid, source: &Source, now: Now) {
         let entry = self.entries.get(uid);
         if entry.is_some_and(|entry| entry.is_at(source)) {
-            self.apply(uid, LifeEvent::Gone, now);
+            self.leaves(uid, Cancel::Deleted, now);
         }
     }
 
@@ -154,7 +155,7 @@ impl Engine {
             WriteResult::Gone => {
                 self.writes.done(uid, now.mono);
                 self.writes.forget(uid);
-                self.apply(uid, LifeEvent::Gone, now);
+                self.leaves(uid, Cancel::Deleted, now);
             }
             WriteResult::Retry => self.writes.failed(uid, false, now.mono),
         }

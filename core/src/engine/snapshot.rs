@@ -5,8 +5,10 @@ use std::{
     sync::Arc,
 };
 
-use super::{Engine, Entry};
-use crate::{api::Phase, ids::Source, schedule::Counts};
+use jiff::Timestamp;
+
+use super::{Engine, Entry, Request};
+use crate::{api::Phase, ids::Source, life::State, schedule::Counts};
 
 /// Numbers for metrics, computed from the state.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -35,6 +37,8 @@ pub struct Snapshot {
     pub workers: Vec<Load>,
     /// What waits and runs of each service.
     pub services: BTreeMap<Arc<str>, Counts>,
+    /// When the one of them was accepted that waits longest for its first start.
+    pub oldest: BTreeMap<Arc<str>, Timestamp>,
     /// Tenants that have any of these.
     pub tenants: usize,
     /// The parameters of all that waits, bytes.
@@ -84,11 +88,34 @@ impl Engine {
             }
             match entry {
                 Entry::Finished(_) => snapshot.finished += 1,
-                Entry::Live(request) => *snapshot.phases.entry(request.phase()).or_default() += 1,
+                Entry::Live(request) => {
+                    *snapshot.phases.entry(request.phase()).or_default() += 1;
+                    snapshot.keep_oldest(request);
+                }
             }
         }
         let known = known.into_iter().map(|(source, n)| (source.clone(), n));
         snapshot.sources = known.collect();
         snapshot
+    }
+}
+
+// === impl Snapshot ===
+
+impl Snapshot {
+    /// A request that only waits for its turn or for a worker may be the one that does so longest.
+    fn keep_oldest(&mut self, request: &Request) {
+        let waits = matches!(request.life.state, State::Waiting | State::Offered { .. })
+            && request.life.first_started.is_none()
+            && self.services.contains_key(&request.service);
+        if !waits {
+            return;
+        }
+        let since = request.life.queued.wall;
+        if let Some(oldest) = self.oldest.get_mut(&request.service) {
+            *oldest = since.min(*oldest);
+        } else {
+            self.oldest.insert(request.service.clone(), since);
+        }
     }
 }

@@ -30,31 +30,67 @@ for folder in kcp watcher worker teams; do
     chmod 0700 "$secrets/$folder"
 done
 
-# RabbitMQ: its image reads any file of its conf.d folder.
-password=$(random)
-printf 'default_user = isc\ndefault_pass = %s\nloopback_users = none\nlog.console = true\n' "$password" |
-    give "$secrets"/broker/20-isc.conf 0:0 0444
+key() { openssl ecparam -name prime256v1 -genkey -noout -out "$1"; }
+
+# authority NAME: a certificate of its own; one that is both authority and server is refused by the watcher.
+authority() {
+    key "$work/$1.ca.key"
+    openssl req -x509 -new -key "$work/$1.ca.key" -days 3650 -subj "/CN=$1 authority" -out "$work/$1.ca.crt"
+}
+
+# certificate AUTHORITY NAME ALTERNATIVE-NAMES
+certificate() {
+    key "$work/$2.key"
+    openssl req -new -key "$work/$2.key" -subj "/CN=$2" -out "$work/$2.csr"
+    cat >"$work/$2.ext" <<EXTENSIONS
+basicConstraints = critical, CA:FALSE
+extendedKeyUsage = serverAuth, clientAuth
+subjectAltName = $3
+EXTENSIONS
+    openssl x509 -req -in "$work/$2.csr" -CA "$work/$1.ca.crt" -CAkey "$work/$1.ca.key" -CAcreateserial \
+        -days 3650 -extfile "$work/$2.ext" -out "$work/$2.crt" 2>/dev/null
+}
+
+# The private network: the broker, the watcher and the workers know each other by certificates of one authority.
+authority inside
+certificate inside rabbitmq DNS:rabbitmq
+certificate inside watcher DNS:watcher
+certificate inside worker DNS:all.workers
 for reader in watcher worker; do
-    printf 'amqp://isc:%s@rabbitmq:5672/%%2f' "$password" | give "$secrets/$reader/amqp-url" $nonroot 0400
+    give "$secrets/$reader/ca.crt" $nonroot 0444 <"$work"/inside.ca.crt
+    give "$secrets/$reader/tls.crt" $nonroot 0444 <"$work/$reader.crt"
+    give "$secrets/$reader/tls.key" $nonroot 0400 <"$work/$reader.key"
 done
 
-# kcp: a certificate for the name that everybody here uses, and a token for each identity. The authority is a
-# certificate of its own: one that is both authority and server is refused by the watcher's TLS.
-key() { openssl ecparam -name prime256v1 -genkey -noout -out "$1"; }
-key "$work"/ca.key
-key "$work"/tls.key
-openssl req -x509 -new -key "$work"/ca.key -days 3650 -subj "/CN=kcp authority" -out "$work"/ca.crt
-openssl req -new -key "$work"/tls.key -subj /CN=kcp -out "$work"/tls.csr
-cat >"$work"/tls.ext <<EXTENSIONS
-basicConstraints = critical, CA:FALSE
-extendedKeyUsage = serverAuth
-subjectAltName = DNS:kcp, DNS:localhost, IP:127.0.0.1
-EXTENSIONS
-openssl x509 -req -in "$work"/tls.csr -CA "$work"/ca.crt -CAkey "$work"/ca.key -CAcreateserial -days 3650 \
-    -extfile "$work"/tls.ext -out "$work"/tls.crt 2>/dev/null
-give "$secrets"/kcp/tls.key $nonroot 0400 <"$work"/tls.key
-give "$secrets"/kcp/ca.crt $nonroot 0444 <"$work"/ca.crt
-cat "$work"/tls.crt "$work"/ca.crt | give "$secrets"/kcp/tls.crt $nonroot 0444
+# RabbitMQ: its image reads any file of its conf.d folder. Nobody else has this volume, and the number of the
+# image's user is not known here, so everybody may read its key there.
+password=$(random)
+give "$secrets"/broker/ca.crt 0:0 0444 <"$work"/inside.ca.crt
+give "$secrets"/broker/tls.crt 0:0 0444 <"$work"/rabbitmq.crt
+give "$secrets"/broker/tls.key 0:0 0444 <"$work"/rabbitmq.key
+give "$secrets"/broker/20-isc.conf 0:0 0444 <<CONFIGURATION
+default_user = isc
+default_pass = $password
+loopback_users = none
+log.console = true
+listeners.tcp = none
+listeners.ssl.default = 5671
+ssl_options.cacertfile = /run/isc/ca.crt
+ssl_options.certfile = /run/isc/tls.crt
+ssl_options.keyfile = /run/isc/tls.key
+ssl_options.verify = verify_peer
+ssl_options.fail_if_no_peer_cert = true
+CONFIGURATION
+for reader in watcher worker; do
+    printf 'amqps://isc:%s@rabbitmq:5671/%%2f' "$password" | give "$secrets/$reader/amqp-url" $nonroot 0400
+done
+
+# kcp: a certificate for the name that everybody here uses, and a token for each identity.
+authority kcp
+certificate kcp kcp "DNS:kcp, DNS:localhost, IP:127.0.0.1"
+give "$secrets"/kcp/tls.key $nonroot 0400 <"$work"/kcp.key
+give "$secrets"/kcp/ca.crt $nonroot 0444 <"$work"/kcp.ca.crt
+cat "$work"/kcp.crt "$work"/kcp.ca.crt | give "$secrets"/kcp/tls.crt $nonroot 0444
 for user in isc-controller alice bob; do
     printf '%s,%s,%s\n' "$(random)" $user $user
 done | give "$secrets"/kcp/tokens.csv $nonroot 0400

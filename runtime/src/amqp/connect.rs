@@ -4,17 +4,27 @@ use std::{sync::Arc, time::Duration};
 
 use futures::{Stream, StreamExt as _};
 use lapin::{Connection, ConnectionProperties, Event};
+use rand::RngExt as _;
 use tokio::{sync::watch, time::Instant};
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    Address, AmqpConfig, AmqpError, BrokerState, Link,
-    socket::{self, Socket},
+    Address, AmqpConfig, AmqpError, BrokerState, CALL_TIMEOUT, Link, Topology,
+    config::TLS_SECTION,
+    declare,
+    socket::{self, Socket, Tls},
     within,
 };
-use crate::{admin::Part, backoff::Backoff, nag::Nag};
+use crate::{
+    admin::Part,
+    backoff::Backoff,
+    nag::Nag,
+    tls::{self, ClientCredentials},
+};
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+/// The same for each of several addresses.
+const SEVERAL_TIMEOUT: Duration = Duration::from_secs(4);
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(2);
 /// What a session has for its last words once the connection is gone.
 const LAST_WORDS: Duration = Duration::from_secs(5);
@@ -36,6 +46,7 @@ pub trait Session: Send {
 #[derive(Debug)]
 pub struct Connector {
     config: AmqpConfig,
+    credentials: Option<Arc<ClientCredentials>>,
     name: String,
     part: Part,
     state: watch::Sender<BrokerState>,
@@ -56,11 +67,18 @@ where
 // === impl Connector ===
 
 impl Connector {
-    /// `name` is shown at the broker beside the connection; `part` is switched with its state.
+    /// `credentials` are those of `config`; `name` is shown at the broker beside the connection; `part` is
+    /// switched with its state.
     #[must_use]
-    pub fn new(config: AmqpConfig, name: impl Into<String>, part: Part) -> Self {
+    pub fn new(
+        config: AmqpConfig,
+        credentials: Option<Arc<ClientCredentials>>,
+        name: impl Into<String>,
+        part: Part,
+    ) -> Self {
         Self {
             config,
+            credentials,
             name: name.into(),
             part,
             state: watch::Sender::default(),
@@ -85,7 +103,7 @@ impl Connector {
             let attempt = shutdown.run_until_cancelled(self.connect()).await;
             let Some(attempt) = attempt else { break };
             let ended = match attempt {
-                Ok((connection, socket)) => {
+                Ok((_, connection, socket)) => {
                     let since = Instant::now();
                     let ended = self.live(connection, &mut session, &mut nag).await;
                     // Whatever did not close by itself ends here.
@@ -110,6 +128,24 @@ impl Connector {
         self.down("shut down");
     }
 
+    /// Connects once, declares exchanges and the queues of these services, and ends. Returns where it was.
+    ///
+    /// # Errors
+    /// Why it could not.
+    pub async fn probe(
+        &self,
+        topology: &Topology,
+        services: &[String],
+    ) -> Result<String, AmqpError> {
+        let (address, connection, _socket) = self.connect().await?;
+        let opening = connection.create_channel();
+        let channel = within(CALL_TIMEOUT, "open channel", opening).await?;
+        declare(&channel, topology, services).await?;
+        let close = connection.close(200, "done".into());
+        within(CLOSE_TIMEOUT, "close", close).await?;
+        Ok(address.to_string())
+    }
+
     fn down(&self, why: &str) {
         self.part.not_ready(why);
         let down = BrokerState::Down(why.to_owned());
@@ -120,17 +156,50 @@ impl Connector {
         });
     }
 
-    async fn connect(&self) -> Result<(Connection, Arc<Socket>), AmqpError> {
-        let address = self.config.address()?;
+    /// Connects to the first address that lets it in, beginning with any, so that many processes spread over
+    /// a cluster's nodes.
+    async fn connect(&self) -> Result<(Address, Connection, Arc<Socket>), AmqpError> {
+        let mut addresses = self.config.addresses()?;
+        let first = rand::rng().random_range(0..addresses.len());
+        addresses.rotate_left(first);
+        // A node that does not answer holds the others up.
+        let limit = if addresses.len() > 1 {
+            SEVERAL_TIMEOUT
+        } else {
+            CONNECT_TIMEOUT
+        };
+        let mut troubles = vec![];
+        for address in addresses {
+            match self.connect_to(&address, limit).await {
+                Ok((connection, socket)) => return Ok((address, connection, socket)),
+                Err(error) => troubles.push(error),
+            }
+        }
+        Err(AmqpError::all(troubles))
+    }
+
+    async fn connect_to(
+        &self,
+        address: &Address,
+        limit: Duration,
+    ) -> Result<(Connection, Arc<Socket>), AmqpError> {
         let mut uri = address.uri().clone();
         uri.query.heartbeat.get_or_insert(HEARTBEAT_SECONDS);
         uri.query.frame_max.get_or_insert(FRAME_MAX);
+        let tls = self.credentials.as_ref().map(|credentials| Tls {
+            config: credentials.current(),
+            name: self
+                .config
+                .tls
+                .as_ref()
+                .and_then(|tls| tls.server_name.clone()),
+        });
         let properties =
             ConnectionProperties::default().with_connection_name(self.name.as_str().into());
-        let connecting = socket::connect(uri, properties, CONNECT_TIMEOUT);
-        within(CONNECT_TIMEOUT, "connect", connecting)
+        let connecting = socket::connect(uri, tls, properties, limit);
+        within(limit, "connect", connecting)
             .await
-            .map_err(|error| at(&address, error))
+            .map_err(|error| at(address, error))
     }
 
     async fn live(
@@ -194,7 +263,7 @@ fn at(address: &Address, error: AmqpError) -> AmqpError {
     match error {
         AmqpError::Broker { source, .. } => AmqpError::Connect {
             address: address.to_string(),
-            why: source.to_string(),
+            why: tls::explain(&source, TLS_SECTION).unwrap_or_else(|| source.to_string()),
         },
         AmqpError::Timeout { after, .. } => AmqpError::Connect {
             address: address.to_string(),
@@ -221,7 +290,7 @@ mod tests {
             ..AmqpConfig::default()
         };
         let readiness = Readiness::default();
-        let connector = Connector::new(config, "test", readiness.part("rabbitmq"));
+        let connector = Connector::new(config, None, "test", readiness.part("rabbitmq"));
         let (mut state, shutdown) = (connector.state(), CancellationToken::new());
         let mut tasks = JoinSet::new();
         let token = shutdown.clone();
@@ -252,9 +321,9 @@ mod tests {
             url: format!("amqp://{address}"),
             ..AmqpConfig::default()
         };
-        let uri = config.address().unwrap().uri().clone();
+        let uri = config.addresses().unwrap()[0].uri().clone();
         let properties = ConnectionProperties::default();
-        let connecting = socket::connect(uri, properties, CONNECT_TIMEOUT);
+        let connecting = socket::connect(uri, None, properties, CONNECT_TIMEOUT);
         let (accepted, given_up) = tokio::join!(
             listener.accept(),
             tokio::time::timeout(Duration::from_millis(300), connecting),

@@ -2,6 +2,8 @@
 
 use std::{future::Future, path::PathBuf, time::Duration};
 
+use crate::tls::TlsError;
+
 /// Why something at the broker did not work. No message carries a password.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -26,6 +28,14 @@ pub enum AmqpError {
         /// What is wrong with it.
         why: String,
     },
+    /// An encrypted address without anybody to trust.
+    #[error(
+        "{0} is encrypted, but `amqp.tls.caFile` is missing: name a PEM file with the authorities that the broker's certificate may come from"
+    )]
+    NoTls(String),
+    /// The files of `amqp.tls` cannot be used.
+    #[error(transparent)]
+    Tls(#[from] TlsError),
     /// The prefix cannot be part of queue names.
     #[error("`amqp.prefix` is `{0}`: use 1 to 100 of a-z, A-Z, 0-9, `-`, `_` and `.`")]
     Prefix(String),
@@ -37,6 +47,9 @@ pub enum AmqpError {
         /// The cause.
         why: String,
     },
+    /// No connection to any of several addresses.
+    #[error("no node of the broker can be reached: {0}")]
+    NoneOf(String),
     /// No answer in time.
     #[error("{op}: no answer within {} s", after.as_secs_f32())]
     Timeout {
@@ -64,13 +77,32 @@ pub enum AmqpError {
 // === impl AmqpError ===
 
 impl AmqpError {
+    /// One error for those of all addresses.
+    pub(super) fn all(mut troubles: Vec<Self>) -> Self {
+        match troubles.pop() {
+            Some(only) if troubles.is_empty() => only,
+            last => {
+                troubles.extend(last);
+                let mut told: Vec<String> = troubles.iter().map(ToString::to_string).collect();
+                // Any of them was the first: the same trouble is to have the same text.
+                told.sort_unstable();
+                told.dedup();
+                Self::NoneOf(told.join("; "))
+            }
+        }
+    }
+
     /// A word for labels.
     #[must_use]
     pub fn reason(&self) -> &'static str {
         match self {
-            Self::UrlFile { .. } | Self::Url { .. } | Self::Prefix(_) => "config",
+            Self::UrlFile { .. }
+            | Self::Url { .. }
+            | Self::NoTls(_)
+            | Self::Tls(_)
+            | Self::Prefix(_) => "config",
             Self::Timeout { .. } => "timeout",
-            Self::Connect { .. } => "connect",
+            Self::Connect { .. } | Self::NoneOf(_) => "connect",
             Self::Broker { .. } => "broker",
             Self::Lost(_) => "lost",
             Self::Spoilt => "spoilt",

@@ -78,6 +78,15 @@ impl ConfirmChannel {
         &self.channel
     }
 
+    /// Closes the channel.
+    ///
+    /// # Errors
+    /// When the connection is gone or the broker does not answer.
+    pub async fn close(self) -> Result<(), AmqpError> {
+        let close = self.channel.close(200, "done".into());
+        within(CALL_TIMEOUT, "close channel", close).await
+    }
+
     /// Publishes a persistent JSON message, mandatory, and waits for the confirm. Calls on one channel
     /// take turns.
     ///

@@ -12,9 +12,17 @@ use std::{
 
 use lapin::{
     AsyncTcpStream, Connection, ConnectionProperties,
-    tcp::OwnedTLSConfig,
+    tcp::RustlsConnector,
     uri::{AMQPScheme, AMQPUri},
 };
+
+/// What an encrypted connection uses.
+#[derive(Clone, Debug)]
+pub(super) struct Tls {
+    pub(super) config: Arc<rustls::ClientConfig>,
+    /// The name that the broker's certificate must have, where it is not the host's.
+    pub(super) name: Option<String>,
+}
 
 /// A second handle to a connection's socket. Dropping it cuts the connection.
 #[derive(Debug, Default)]
@@ -24,6 +32,7 @@ pub(super) struct Socket(Mutex<Option<TcpStream>>);
 /// is one.
 pub(super) async fn connect(
     uri: AMQPUri,
+    tls: Option<Tls>,
     properties: ConnectionProperties,
     limit: Duration,
 ) -> lapin::Result<(Connection, Arc<Socket>)> {
@@ -47,8 +56,12 @@ pub(super) async fn connect(
             match uri.scheme {
                 AMQPScheme::AMQP => Ok(stream),
                 AMQPScheme::AMQPS => {
-                    let config = OwnedTLSConfig::default();
-                    stream.into_tls(&authority.host, config.as_ref()).await
+                    let tls = tls
+                        .as_ref()
+                        .ok_or_else(|| std::io::Error::other("no `tls`"))?;
+                    let name = tls.name.as_ref().unwrap_or(&authority.host);
+                    let connector = RustlsConnector::from(tls.config.clone());
+                    stream.into_rustls(&connector, name).await
                 }
             }
         };

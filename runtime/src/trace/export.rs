@@ -3,10 +3,12 @@
 //! The batches are made here and not by the SDK's own processor, which has a thread and counts what it drops
 //! where nobody can read it.
 
-use std::time::Duration;
+use std::{convert::Infallible, sync::Arc, time::Duration};
 
 use opentelemetry::KeyValue;
-use opentelemetry_otlp::{ExporterBuildError, SpanExporter, WithExportConfig as _};
+use opentelemetry_otlp::{
+    ExporterBuildError, SpanExporter, WithExportConfig as _, WithTonicConfig as _,
+};
 use opentelemetry_sdk::{
     Resource,
     trace::{SpanData, SpanExporter as _},
@@ -19,8 +21,8 @@ use prometheus_client::{
 use tokio::{sync::mpsc, time::Instant};
 use tokio_util::sync::CancellationToken;
 
-use super::TraceConfig;
-use crate::nag::Nag;
+use super::collector::{Collector, Tls};
+use crate::{config::ConfigError, nag::Nag, tls::TlsError};
 
 /// Spans that are sent at once at most,
 const BATCH: usize = 512;
@@ -33,16 +35,23 @@ const FLUSH: Duration = Duration::from_secs(2);
 
 /// Why there are no traces.
 #[derive(Debug, thiserror::Error)]
-#[error(
-    "spans cannot be sent: {source}; give `tracing.endpoint`, or OTEL_EXPORTER_OTLP_ENDPOINT, as `http://host:port`"
-)]
-pub struct TraceError {
-    #[from]
-    source: ExporterBuildError,
+pub enum TraceError {
+    /// The section is wrong.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    /// The name of the collector is none.
+    #[error("`tracing.tls.serverName` is `{0}`: write it as in otel-collector")]
+    ServerName(String),
+    /// The files of `tracing.tls` cannot be used.
+    #[error(transparent)]
+    Tls(#[from] TlsError),
+    /// The library objects, as to a variable of its own.
+    #[error("spans cannot be sent: {0}")]
+    Exporter(#[from] ExporterBuildError),
 }
 
 /// Spans by what became of them. Cheap to clone; clones share the figures.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub struct Counts(Family<ResultLabel, Counter>);
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -53,7 +62,8 @@ struct ResultLabel {
 /// Sends what a tracer records.
 pub struct Exporter {
     spans: mpsc::Receiver<SpanData>,
-    collector: SpanExporter,
+    exporter: SpanExporter,
+    tls: Option<Arc<Tls>>,
     counts: Counts,
     nag: Nag,
     /// Spans that are on their way.
@@ -61,6 +71,16 @@ pub struct Exporter {
 }
 
 // === impl Counts ===
+
+impl Default for Counts {
+    fn default() -> Self {
+        let counts = Self(Family::default());
+        for result in ["exported", "failed", "dropped"] {
+            counts.add(result, 0);
+        }
+        counts
+    }
+}
 
 impl Counts {
     /// Shows them.
@@ -79,24 +99,22 @@ impl Counts {
 
 impl Exporter {
     pub(super) fn new(
-        config: &TraceConfig,
+        collector: &Collector,
         names: impl IntoIterator<Item = KeyValue>,
         spans: mpsc::Receiver<SpanData>,
         counts: Counts,
     ) -> Result<Self, TraceError> {
-        let builder = SpanExporter::builder().with_tonic().with_timeout(TIMEOUT);
-        let mut collector = match &config.endpoint {
-            Some(endpoint) => builder.with_endpoint(endpoint).build()?,
-            None => builder.build()?,
-        };
+        let mut exporter = SpanExporter::builder()
+            .with_tonic()
+            .with_timeout(TIMEOUT)
+            .with_channel(collector.channel())
+            .build()?;
         // With what OTEL_RESOURCE_ATTRIBUTES says, such as the pod.
-        collector.set_resource(&Resource::builder().with_attributes(names).build());
-        for result in ["exported", "failed", "dropped"] {
-            counts.add(result, 0);
-        }
+        exporter.set_resource(&Resource::builder().with_attributes(names).build());
         Ok(Self {
             spans,
-            collector,
+            exporter,
+            tls: collector.tls.clone(),
             counts,
             nag: Nag::new("the OpenTelemetry collector"),
             sending: 0,
@@ -115,9 +133,11 @@ impl Exporter {
             stop.cancelled().await;
             tokio::time::sleep(FLUSH).await;
         };
+        let fresh = keep_fresh(self.tls.clone(), stop.clone());
         tokio::select! {
             () = self.export(&stop) => {}
             () = late => {}
+            never = fresh => match never {},
         }
         self.counts.add("dropped", self.sending + self.spans.len());
     }
@@ -153,7 +173,7 @@ impl Exporter {
     async fn send(&mut self, batch: Vec<SpanData>) {
         let spans = batch.len();
         // The exporter's own limit does not cover a call that hangs.
-        let sent = tokio::time::timeout(TIMEOUT, self.collector.export(batch)).await;
+        let sent = tokio::time::timeout(TIMEOUT, self.exporter.export(batch)).await;
         let trouble = match sent {
             Ok(Ok(())) => {
                 self.nag.well();
@@ -165,4 +185,11 @@ impl Exporter {
         self.counts.add("failed", spans);
         self.nag.trouble(&format!("spans are lost: {trouble}"));
     }
+}
+
+async fn keep_fresh(tls: Option<Arc<Tls>>, stop: CancellationToken) -> Infallible {
+    if let Some(tls) = tls {
+        tls.credentials.keep_fresh(stop).await;
+    }
+    std::future::pending().await
 }

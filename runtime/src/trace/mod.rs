@@ -4,6 +4,7 @@
 //! continues the same trace without keeping anything. Without a configuration nothing is made and nothing is
 //! sent; what the caller said of its trace is passed on all the same.
 
+mod collector;
 mod config;
 mod context;
 mod export;
@@ -22,6 +23,7 @@ use ring::digest::{SHA256, digest};
 use tokio::sync::mpsc;
 
 pub use self::{
+    collector::Collector,
     config::TraceConfig,
     context::Context,
     export::{Counts, Exporter, TraceError},
@@ -76,21 +78,21 @@ impl Tracer {
     /// A tracer of the process that `names` describe, and what sends its spans.
     ///
     /// # Errors
-    /// When the collector's address cannot be used.
+    /// A variable of the library's own that is wrong.
     pub fn new(
-        config: &TraceConfig,
+        collector: &Collector,
         names: impl IntoIterator<Item = KeyValue>,
     ) -> Result<(Self, Exporter), TraceError> {
         let (spans, queue) = mpsc::channel(QUEUE);
         let counts = Counts::default();
-        let exporter = Exporter::new(config, names, queue, counts.clone())?;
+        let exporter = Exporter::new(collector, names, queue, counts.clone())?;
         let live = Live {
             spans,
             counts,
             scope: InstrumentationScope::builder("isc")
                 .with_version(env!("CARGO_PKG_VERSION"))
                 .build(),
-            ratio: config.sample_ratio,
+            ratio: collector.ratio,
         };
         let live = Some(Arc::new(live));
         Ok((Self { live }, exporter))

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use super::*;
+use crate::tls::CertificateMetrics;
 
 const UID: &str = "6b1f6d3e-0d5c-4d53-a4d0-0c8f5e3f7a11";
 const CALLER: &str = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
@@ -124,18 +125,34 @@ fn spans_that_nobody_takes_are_dropped_and_counted() {
 fn a_wrong_section_is_told_with_its_key() {
     let check = |yaml: &str| {
         let config: TraceConfig = serde_saphyr::from_str(yaml).unwrap();
-        config.check().map_err(|error| error.to_string())
+        let place = config.place_by(|_| None);
+        place.map(drop).map_err(|error| error.to_string())
     };
-    assert_eq!(check("{}"), Ok(()));
-    assert_eq!(
-        check("{endpoint: 'http://otel:4317', sampleRatio: 0.1}"),
-        Ok(())
-    );
+    let good = [
+        "{}",
+        "{endpoint: 'http://otel:4317', sampleRatio: 0.1}",
+        "{endpoint: 'http://otel:4317/'}",
+        "{endpoint: 'https://[::1]:4317', tls: {caFile: ca.crt}}",
+    ];
+    for yaml in good {
+        assert_eq!(check(yaml), Ok(()), "{yaml}");
+    }
     let cases = [
         ("{sampleRatio: 1.5}", "`tracing.sampleRatio`"),
         ("{sampleRatio: .nan}", "`tracing.sampleRatio`"),
         ("{endpoint: 'otel:4317'}", "`tracing.endpoint`"),
-        ("{endpoint: 'https://otel:4317'}", "`tracing.endpoint`"),
+        (
+            "{endpoint: 'https://otel:4317'}",
+            "`tracing.tls` is missing",
+        ),
+        (
+            "{endpoint: 'http://otel:4317', tls: {caFile: ca.crt}}",
+            "write https://",
+        ),
+        (
+            "{endpoint: 'http://otel:4318/v1/traces'}",
+            "`tracing.endpoint`",
+        ),
         ("{endpoint: 'http://otel'}", "`tracing.endpoint`"),
     ];
     for (yaml, wanted) in cases {
@@ -144,13 +161,38 @@ fn a_wrong_section_is_told_with_its_key() {
     }
 }
 
+#[test]
+fn the_variables_say_where_the_collector_is_unless_the_configuration_does() {
+    let variable = |name: &str| match name {
+        "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT" => Some(String::new()),
+        "OTEL_EXPORTER_OTLP_ENDPOINT" => Some("http://by-variable:1".into()),
+        _ => None,
+    };
+    let place = |endpoint: Option<&str>| {
+        let endpoint = endpoint.map(Into::into);
+        let config = TraceConfig {
+            endpoint,
+            ..TraceConfig::default()
+        };
+        config.place_by(variable).unwrap()
+    };
+    let by = |text| collector::Place::parse(text).unwrap();
+    assert_eq!(place(None), by("http://by-variable:1"));
+    assert_eq!(place(Some("http://otel:4317")), by("http://otel:4317"));
+    let wrong = |_: &str| Some("otel:4317".into());
+    let error = TraceConfig::default().place_by(wrong).unwrap_err();
+    let told = error.to_string();
+    assert!(told.contains("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT"), "{told}");
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_collector_that_is_away_holds_nobody_up() {
     let config = TraceConfig {
         endpoint: Some("http://127.0.0.1:9".into()),
         ..TraceConfig::default()
     };
-    let (tracer, exporter) = Tracer::new(&config, []).unwrap();
+    let collector = config.collector(&CertificateMetrics::default()).unwrap();
+    let (tracer, exporter) = Tracer::new(&collector, []).unwrap();
     tracer.record(tracer.request(UID, None).unwrap(), span);
     let stop = tokio_util::sync::CancellationToken::new();
     stop.cancel();

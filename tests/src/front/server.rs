@@ -215,16 +215,19 @@ async fn read(stream: &mut TcpStream) -> Result<Asked> {
     let first = lines.next().context("no request line")?;
     let mut words = first.split(' ');
     let (method, target) = (words.next(), words.next());
-    let call = Call {
-        at: Instant::now(),
-        method: method.context("a method")?.to_owned(),
-        target: target.context("a target")?.to_owned(),
-        refused: None,
-    };
     let headers = lines.filter_map(|line| line.split_once(": "));
     let all: Vec<_> = headers
         .map(|(name, value)| (name.to_lowercase(), value.to_owned()))
         .collect();
+    let token = all.iter().find(|(name, _)| name == "authorization");
+    let token = token.and_then(|(_, value)| value.strip_prefix("Bearer "));
+    let call = Call {
+        at: Instant::now(),
+        method: method.context("a method")?.to_owned(),
+        target: target.context("a target")?.to_owned(),
+        token: token.map(str::to_owned),
+        refused: None,
+    };
     let length = all.iter().find(|(name, _)| name == "content-length");
     let length = length.map_or(Ok(0), |(_, value)| value.parse::<usize>())?;
     let mut body = bytes.split_off(end + 4);

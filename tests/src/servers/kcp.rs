@@ -125,11 +125,13 @@ impl Kcp {
     }
 }
 
-/// One line a user: token, name, uid, groups.
+/// One line a token: token, name, uid, groups. Each user has two.
 fn token_file(secret: &str) -> String {
     Who::ALL.iter().fold(String::new(), |mut text, who| {
-        let (token, name, group) = (who.token(secret), who.name(), who.group());
-        let _infallible = writeln!(text, "{token},{name},{name}{group}");
+        let (name, group) = (who.name(), who.group());
+        for token in [who.token(secret), who.other_token(secret)] {
+            let _infallible = writeln!(text, "{token},{name},{name}{group}");
+        }
         text
     })
 }

@@ -1,7 +1,12 @@
 //! The `kcp` section: where requests come from.
 
+use std::time::Duration;
+
 use isc_runtime::{config::ConfigError, services::is_dns_label};
 use serde::Deserialize;
+
+/// How long a watch may last, seconds. kube asks for no longer.
+const WATCH: (u32, u32) = (5, 290);
 
 /// The `kcp` section.
 #[derive(Clone, Debug, Deserialize)]
@@ -18,6 +23,9 @@ pub struct KcpConfig {
     /// How long the requests of an endpoint that vanished from the slice, or of a kind that is not served
     /// any more, are kept, seconds. Default 300.
     pub suspect_seconds: u64,
+    /// A watch is asked for anew after so long, so that one that a proxy has forgotten is noticed, and its
+    /// connection is never idle for longer. Default 50.
+    pub watch_seconds: u32,
 }
 
 /// How requests are reached.
@@ -39,6 +47,7 @@ impl Default for KcpConfig {
             endpoint_slice: isc_core::api::GROUP.into(),
             namespaces: vec![],
             suspect_seconds: 300,
+            watch_seconds: 50,
         }
     }
 }
@@ -59,7 +68,18 @@ impl KcpConfig {
                     .into(),
             );
         }
+        if !(WATCH.0..=WATCH.1).contains(&self.watch_seconds) {
+            return rule(format!(
+                "`kcp.watchSeconds` is {}: use {} to {}",
+                self.watch_seconds, WATCH.0, WATCH.1
+            ));
+        }
         Ok(())
+    }
+
+    /// How long a watch lasts.
+    pub(crate) fn watch(&self) -> Duration {
+        Duration::from_secs(self.watch_seconds.into())
     }
 
     /// The name of the slice of a kind that names that one, or none.

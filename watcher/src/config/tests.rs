@@ -5,13 +5,16 @@ use super::*;
 fn read(yaml: &str) -> Result<WatcherConfig, ConfigError> {
     let file = tempfile::NamedTempFile::new().unwrap();
     std::fs::write(file.path(), yaml).unwrap();
-    let config: WatcherConfig = isc_runtime::config::load_from(Some(file.path()), [])?;
+    // What most tests are not about.
+    let plain = ("ISC_GRPC__PLAINTEXT".to_owned(), "true".to_owned());
+    let vars = (!yaml.contains("grpc")).then_some(plain);
+    let config: WatcherConfig = isc_runtime::config::load_from(Some(file.path()), vars)?;
     config.check()?;
     Ok(config)
 }
 
 #[test]
-fn one_key_is_enough() {
+fn one_key_is_enough_beside_the_ports() {
     let config = read("servicesDir: services").unwrap();
     assert_eq!(
         (
@@ -142,4 +145,35 @@ fn what_may_run_and_wait_reaches_the_engine() {
     assert_eq!((sign.retries, sign.flow.per_key), (2, Some(5)));
     let rate = sign.flow.rate.unwrap();
     assert_eq!((rate.every, rate.burst), (Duration::from_millis(250), 2));
+}
+
+#[test]
+fn a_port_is_open_to_everybody_only_where_it_is_said() {
+    let tls = "tls: {certFile: a, keyFile: b, caFile: c}";
+    let rule = "workers: [{identities: [w], services: [s]}]";
+    for (sections, wanted) in [
+        ("grpc: {}".to_owned(), "`grpc.tls` is missing"),
+        (
+            format!("grpc: {{{tls}, plaintext: true, {rule}}}"),
+            "exclude each other",
+        ),
+        (format!("grpc: {{{tls}}}"), "`grpc.workers` is empty"),
+        (
+            format!("grpc: {{plaintext: true, {rule}}}"),
+            "`grpc.workers`",
+        ),
+        (
+            format!("grpc: {{{tls}, workers: [{{identities: [w], services: ['**']}}]}}"),
+            "`grpc.workers[0].services`",
+        ),
+        (
+            "grpc: {plaintext: true}, scaler: {}".to_owned(),
+            "`scaler.tls` is missing",
+        ),
+        ("grpc: {tls: {certFile: a}}".to_owned(), "keyFile"),
+    ] {
+        let error = read(&format!("{{servicesDir: s, {sections}}}")).unwrap_err();
+        assert!(error.to_string().contains(wanted), "{sections}: {error}");
+    }
+    read(&format!("{{servicesDir: s, grpc: {{{tls}, {rule}}}}}")).unwrap();
 }

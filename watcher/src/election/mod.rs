@@ -8,18 +8,21 @@ mod lead;
 mod rival;
 mod seal;
 
-use std::{path::PathBuf, time::Duration};
+use std::{sync::Arc, time::Duration};
 
 use isc_runtime::{admin::Part, clock, nag::Nag};
 use jiff::Timestamp;
 use k8s_openapi::api::coordination::v1::Lease;
-use kube::{
-    Api, Client, Config,
-    config::{KubeConfigOptions, Kubeconfig},
-};
+use kube::{Api, Client, Config};
 use tokio::sync::oneshot;
 
-use crate::config::ElectionConfig;
+use crate::{
+    access::{Access, ReadError},
+    check::Report,
+    config::ElectionConfig,
+    kcp,
+    metrics::Metrics,
+};
 pub(crate) use lead::Lead;
 use rival::Rival;
 use seal::{Seal, Word};
@@ -39,7 +42,7 @@ pub enum ElectionError {
         /// The file.
         path: String,
         /// The cause.
-        source: kube::config::KubeconfigError,
+        source: ReadError,
     },
     /// There is no cluster around this process.
     #[error(
@@ -111,18 +114,13 @@ impl Election {
     ///
     /// # Errors
     /// See [`ElectionError`].
-    pub(crate) async fn new(
+    pub(crate) fn new(
         config: &ElectionConfig,
         instance: &str,
-        lead: Lead,
+        (access, lead): (Access, Lead),
         part: Part,
     ) -> Result<Self, ElectionError> {
-        let mut cluster = cluster(config.kubeconfig.as_ref()).await?;
-        let namespace = config.namespace.clone();
-        let namespace = namespace.unwrap_or_else(|| cluster.default_namespace.clone());
-        // Each try has its time, and a 409 must be the answer to the first one.
-        cluster.default_retry = false;
-        let client = Client::try_from(cluster).map_err(ElectionError::Client)?;
+        let (client, namespace) = place(config, &access)?;
         let lease = Duration::from_secs(config.lease_seconds);
         Ok(Self {
             seal: Seal::new(Api::namespaced(client, &namespace), instance, lease),
@@ -309,24 +307,62 @@ impl Seat {
 ///
 /// # Errors
 /// See [`ElectionError`].
-pub(crate) async fn check(config: &ElectionConfig) -> Result<(), ElectionError> {
-    match &config.kubeconfig {
-        Some(path) => cluster(Some(path)).await.map(drop),
-        None => Ok(()),
+pub(crate) fn check(config: &ElectionConfig, metrics: Arc<Metrics>) -> Result<(), ElectionError> {
+    if config.kubeconfig.is_some() {
+        access(config, metrics)?;
     }
+    Ok(())
 }
 
-async fn cluster(kubeconfig: Option<&PathBuf>) -> Result<Config, ElectionError> {
-    let Some(path) = kubeconfig else {
+/// Looks for what an election needs in the private cluster.
+///
+/// # Errors
+/// See [`ElectionError`].
+pub(crate) async fn probe(
+    config: &ElectionConfig,
+    instance: &str,
+    metrics: Arc<Metrics>,
+    report: &mut Report,
+) -> Result<(), ElectionError> {
+    let (client, namespace) = place(config, &access(config, metrics)?)?;
+    let lease = Duration::from_secs(config.lease_seconds);
+    let seal = Seal::new(Api::namespaced(client.clone(), &namespace), instance, lease);
+    let name = &seal.name;
+    match seal.read().await {
+        Ok(_) => report.fine(format!(
+            "election: the Lease {namespace}/{name} can be read"
+        )),
+        Err(error) => report.missing(format!("election: {}", seal.explain(&error))),
+    }
+    kcp::probe_election(&client, &namespace, name, report).await;
+    Ok(())
+}
+
+/// Where the Lease is.
+fn place(config: &ElectionConfig, access: &Access) -> Result<(Client, String), ElectionError> {
+    let namespace = config.namespace.clone();
+    let namespace = namespace.unwrap_or_else(|| access.namespace());
+    // Nothing is tried twice: each try has its time, and a 409 must be the answer to the first one.
+    let client = access.client(access.url()).map_err(ElectionError::Client)?;
+    Ok((client, namespace))
+}
+
+/// The way to the private cluster.
+///
+/// # Errors
+/// See [`ElectionError`].
+pub(crate) fn access(
+    config: &ElectionConfig,
+    metrics: Arc<Metrics>,
+) -> Result<Access, ElectionError> {
+    let Some(path) = &config.kubeconfig else {
         let inside = Config::incluster();
-        return inside.map_err(|error| ElectionError::NoCluster(error.to_string()));
+        let inside = inside.map_err(|error| ElectionError::NoCluster(error.to_string()))?;
+        return Ok(Access::fixed(inside, metrics));
     };
-    let unusable = |source| ElectionError::Kubeconfig {
+    let access = Access::private(path.clone(), metrics);
+    access.map_err(|source| ElectionError::Kubeconfig {
         path: path.display().to_string(),
         source,
-    };
-    let kubeconfig = Kubeconfig::read_from(path).map_err(unusable)?;
-    let options = KubeConfigOptions::default();
-    let config = Config::from_custom_kubeconfig(kubeconfig, &options).await;
-    config.map_err(unusable)
+    })
 }

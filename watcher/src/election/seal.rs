@@ -14,7 +14,7 @@ use super::rival::HANDED_OVER;
 /// The Lease of an instance, and who writes it.
 pub(super) struct Seal {
     leases: Api<Lease>,
-    name: String,
+    pub(super) name: String,
     pub(super) identity: String,
     pub(super) lease: Duration,
 }

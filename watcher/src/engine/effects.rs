@@ -57,6 +57,7 @@ impl EngineTask {
             }
             Effect::StepDown => self.stepped_down = true,
             Effect::Measure(measure) => self.outputs.metrics.measure(&measure),
+            Effect::Audit(audit) => self.outputs.audit.told(*audit),
         }
     }
 

@@ -21,6 +21,7 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 
 use crate::{
+    audit::Auditor,
     grpc::Outgoing,
     kcp::{Clients, News},
     metrics::Metrics,
@@ -75,6 +76,8 @@ pub(crate) struct Outputs {
     pub(crate) news: mpsc::Sender<News>,
     /// To the scaler.
     pub(crate) demands: watch::Sender<Option<Demand>>,
+    /// To whoever checks later.
+    pub(crate) audit: Auditor,
     /// For counting.
     pub(crate) metrics: Arc<Metrics>,
     /// For tracing.

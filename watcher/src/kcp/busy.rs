@@ -1,13 +1,17 @@
-//! A server that has too much to do: asked again when it says, for a while; then whoever asked is told.
+//! A server that has too much to do: asked again when it says, for a while; then whoever asked is told. So is
+//! one that knew the user no more, when there are other credentials.
 //!
 //! Kube's own policy asks 15 times over some minutes, and nobody can see why nothing happens meanwhile.
 
 use std::time::Duration;
 
-use http::{Request, Response, StatusCode, header::RETRY_AFTER};
-use kube::{Client, Config, client::Body};
+use http::{Request, Response, StatusCode, Uri, header::RETRY_AFTER};
+use kube::{Client, client::Body};
 
-use crate::election::Lead;
+use crate::{
+    access::{Access, Renewed},
+    election::Lead,
+};
 
 /// Pauses before it is asked again, where it says nothing of that.
 const PAUSES: [Duration; 2] = [Duration::from_millis(250), Duration::from_secs(1)];
@@ -20,10 +24,8 @@ const PAUSE_MAX: Duration = Duration::from_secs(20);
 ///
 /// # Errors
 /// When the credentials cannot be used.
-pub(super) fn client(mut config: Config, lead: Lead) -> Result<Client, kube::Error> {
-    config.default_retry = false;
-    let namespace = config.default_namespace.clone();
-    Ok(patient(Client::try_from(config)?, namespace, lead))
+pub(super) fn client(access: &Access, url: Uri, lead: Lead) -> Result<Client, kube::Error> {
+    Ok(patient(access.client(url)?, access.namespace(), lead))
 }
 
 fn patient(client: Client, namespace: String, lead: Lead) -> Client {
@@ -46,7 +48,7 @@ async fn ask(
     for pause in PAUSES {
         let Some(copy) = body.try_clone() else { break };
         let copy = Request::from_parts(parts.clone(), copy);
-        let answer = client.send(copy).await?;
+        let answer = known(client, copy, lead).await?;
         if !is_busy(&answer) {
             return Ok(answer);
         }
@@ -55,13 +57,32 @@ async fn ask(
             return Ok(answer);
         }
     }
-    let answer = client.send(Request::from_parts(parts, body)).await?;
+    let answer = known(client, Request::from_parts(parts, body), lead).await?;
     if is_busy(&answer)
         && let Some(pause) = said(&answer)
     {
         tokio::time::sleep(pause).await;
     }
     Ok(answer)
+}
+
+/// Asks once more where the server did not know the user, and there are other credentials by now.
+async fn known(
+    client: &Client,
+    request: Request<Body>,
+    lead: &Lead,
+) -> Result<Response<Body>, kube::Error> {
+    let (parts, body) = request.into_parts();
+    let copy = body.try_clone();
+    let answer = client
+        .send(Request::from_parts(parts.clone(), body))
+        .await?;
+    match copy {
+        Some(body) if Renewed::marks(&answer) && !lead.is_over() => {
+            client.send(Request::from_parts(parts, body)).await
+        }
+        _ => Ok(answer),
+    }
 }
 
 fn is_busy(answer: &Response<Body>) -> bool {
@@ -130,6 +151,31 @@ mod tests {
             ((9, 500, Some("7")), (500, 0, 1)),
         ] {
             assert_eq!(ends(busy, code, after).await, wanted, "{code} {after:?}");
+        }
+    }
+
+    #[tokio::test]
+    async fn other_credentials_are_tried_once_and_by_a_leader_alone() {
+        for (is_renewed, leads, asked) in [(true, true, 2), (false, true, 1), (true, false, 1)] {
+            let count = Arc::new(AtomicUsize::new(0));
+            let counted = count.clone();
+            let service = tower::service_fn(move |_request: Request<Body>| {
+                counted.fetch_add(1, Ordering::Relaxed);
+                let mut answer = Response::builder().status(401);
+                if is_renewed {
+                    answer = answer.extension(Renewed);
+                }
+                async move { answer.body(Body::empty()) }
+            });
+            let lead = Lead::default();
+            if leads {
+                lead.win_for_ever();
+            }
+            let client = patient(Client::new(service, "default"), "default".into(), lead);
+            let request = Request::get("/").body(Body::empty()).unwrap();
+            let answer = client.send(request).await.unwrap();
+            assert_eq!(answer.status(), 401);
+            assert_eq!(count.load(Ordering::Relaxed), asked);
         }
     }
 }

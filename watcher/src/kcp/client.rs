@@ -8,11 +8,7 @@ use std::{
 
 use isc_core::ids::Address;
 use isc_runtime::{nag::Nag, services::Catalogue};
-use kube::{
-    Client, Config,
-    client::Body,
-    config::{KubeConfigOptions, Kubeconfig},
-};
+use kube::{Client, client::Body, runtime::watcher};
 use serde::de::DeserializeOwned;
 use tokio::sync::watch;
 
@@ -23,6 +19,7 @@ use super::{
     place::{self, Place, Reach},
 };
 use crate::{
+    access::Access,
     admission::Admission,
     config::Mode,
     election::Lead,
@@ -32,8 +29,6 @@ use crate::{
 
 /// A call to the API server may take so long.
 pub(super) const CALL_TIMEOUT: Duration = Duration::from_secs(30);
-/// Connecting may take so long.
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// The services as they are now.
 pub(crate) type Services = watch::Receiver<Arc<Catalogue>>;
@@ -41,7 +36,8 @@ pub(crate) type Services = watch::Receiver<Arc<Catalogue>>;
 /// The clients of all endpoints. Cheap to clone; clones share them.
 #[derive(Clone)]
 pub(crate) struct Clients {
-    base: Config,
+    access: Access,
+    watch: Duration,
     services: Services,
     select: Arc<Select>,
     admission: Admission,
@@ -75,66 +71,21 @@ pub(super) enum CallError {
     Kube(#[from] kube::Error),
 }
 
-/// Why there is no connection configuration.
-#[derive(Debug, thiserror::Error)]
-pub enum KubeconfigError {
-    /// The variable is not set.
-    #[error(
-        "KUBECONFIG is not set: point it at a kubeconfig whose server is the provider workspace, \
-         as in https://kcp.example.com/clusters/root:org:provider (or a virtual workspace, or a plain cluster)"
-    )]
-    NotSet,
-    /// The file cannot be used.
-    #[error("the kubeconfig {path} cannot be used: {source}")]
-    Unusable {
-        /// What KUBECONFIG says.
-        path: String,
-        /// The cause.
-        source: kube::config::KubeconfigError,
-    },
-    /// A client cannot be built from it.
-    #[error("no client can be built from the kubeconfig: {0}; check its certificates and its user")]
-    Client(#[source] kube::Error),
-}
-
-/// Reads the kubeconfig that KUBECONFIG names.
-///
-/// # Errors
-/// See [`KubeconfigError`].
-pub(crate) async fn base_config() -> Result<Config, KubeconfigError> {
-    let path = std::env::var("KUBECONFIG").unwrap_or_default();
-    if path.is_empty() {
-        return Err(KubeconfigError::NotSet);
-    }
-    let unusable = |source| KubeconfigError::Unusable {
-        path: path.clone(),
-        source,
-    };
-    let kubeconfig = Kubeconfig::from_env()
-        .map_err(unusable)?
-        .ok_or(KubeconfigError::NotSet)?;
-    let options = KubeConfigOptions::default();
-    let mut config = Config::from_custom_kubeconfig(kubeconfig, &options)
-        .await
-        .map_err(unusable)?;
-    config.connect_timeout = Some(CONNECT_TIMEOUT);
-    Ok(config)
-}
-
 // === impl Clients ===
 
 impl Clients {
-    /// Clients with the credentials of that configuration. What they read of requests of these kinds is
-    /// seen in the light of these services, and judged there.
+    /// Clients with the credentials of that access, which ask again for what a watch shows after that long.
+    /// What they read of requests of these kinds is seen in the light of these services, and judged there.
     #[must_use]
     pub(crate) fn new(
-        base: Config,
+        (access, watch): (Access, Duration),
         (services, admission, select): (Services, Admission, Arc<Select>),
         kinds: Kinds,
         lead: Lead,
     ) -> Self {
         Self {
-            base,
+            access,
+            watch,
             lead,
             services,
             admission,
@@ -157,7 +108,18 @@ impl Clients {
     /// # Errors
     /// When the credentials cannot be used.
     pub(crate) fn provider(&self) -> Result<Client, kube::Error> {
-        busy::client(self.base.clone(), self.lead.clone())
+        busy::client(&self.access, self.access.url(), self.lead.clone())
+    }
+
+    /// The way to kcp.
+    pub(crate) fn access(&self) -> &Access {
+        &self.access
+    }
+
+    /// How everything is watched.
+    pub(super) fn watching(&self) -> watcher::Config {
+        let seconds = u32::try_from(self.watch.as_secs()).unwrap_or(u32::MAX);
+        watcher::Config::default().timeout(seconds)
     }
 
     /// Whether this watcher leads.
@@ -167,7 +129,12 @@ impl Clients {
 
     /// What KUBECONFIG points at.
     pub(super) fn url(&self) -> String {
-        self.base.cluster_url.to_string()
+        self.access.url().to_string()
+    }
+
+    /// The namespace that KUBECONFIG names.
+    pub(super) fn namespace(&self) -> String {
+        self.access.namespace()
     }
 
     /// How requests are reached, said once, before the first of them is known.
@@ -191,7 +158,7 @@ impl Clients {
         let namespace = match self.mode.get() {
             Some(Mode::Kcp) => "default".to_owned(),
             // The watcher's own, not one of those that it serves: who may write there can leave marks.
-            Some(Mode::Kubernetes) => self.base.default_namespace.clone(),
+            Some(Mode::Kubernetes) => self.access.namespace(),
             Some(Mode::Static) | None => return Ok(None),
         };
         let client = self.provider()?;
@@ -212,11 +179,10 @@ impl Clients {
         {
             return Ok(client.clone());
         }
-        let mut config = self.base.clone();
-        config.cluster_url = url
+        let parsed = url
             .parse()
             .map_err(|error: http::uri::InvalidUri| kube::Error::HttpError(error.into()))?;
-        let client = busy::client(config, self.lead.clone())?;
+        let client = busy::client(&self.access, parsed, self.lead.clone())?;
         let mut endpoints = self
             .endpoints
             .write()

@@ -30,7 +30,15 @@ pub(super) fn explain(error: &(dyn Error + 'static)) -> String {
 fn remedy(text: &str) -> Option<String> {
     let lower = text.to_lowercase();
     let any = |words: &[&str]| words.iter().any(|word| lower.contains(word));
-    if any(&["certificate", "unknownissuer", "notvalidforname"]) {
+    if any(&["proxy authorization required"]) {
+        Some("put user:password@ before the proxy's host, in HTTPS_PROXY or the kubeconfig's proxy-url".into())
+    } else if any(&["tunnel error"]) {
+        Some(
+            "check the proxy that HTTPS_PROXY or the kubeconfig's proxy-url names, whether it lets this watcher \
+             reach that host, and NO_PROXY"
+                .into(),
+        )
+    } else if any(&["certificate", "unknownissuer", "notvalidforname"]) {
         Some("check certificate-authority-data and server in the kubeconfig".into())
     } else if any(&[
         "connection refused",
@@ -112,6 +120,22 @@ mod tests {
         ] {
             let text = explain(&Said(said));
             assert!(text.contains(named), "{text}");
+        }
+    }
+
+    #[test]
+    fn trouble_with_a_proxy_is_not_taken_for_trouble_with_kcp() {
+        let refused = "tunnel error: failed to create underlying connection: tcp connect error: connection refused";
+        for (said, told) in [
+            (
+                "tunnel error: proxy authorization required",
+                "user:password@",
+            ),
+            ("tunnel error: unsuccessful", "NO_PROXY"),
+            (refused, "check the proxy"),
+        ] {
+            let text = explain(&Said(said));
+            assert!(text.contains(told) && !text.contains("kcp runs"), "{text}");
         }
     }
 

@@ -136,12 +136,7 @@ impl Follower {
             }
             Mode::Kubernetes => {
                 let url = mode::endpoint(&self.clients.url(), mode);
-                let namespaces = self.config.namespaces.iter();
-                let mut all: Vec<Arc<str>> =
-                    namespaces.map(|ns| place::in_namespace(&url, ns)).collect();
-                if all.is_empty() {
-                    all.push(url.into());
-                }
+                let all = place::plain(url, &self.config.namespaces);
                 self.follow_these(&all).await;
             }
         }
@@ -202,7 +197,8 @@ impl Follower {
         let (found, mut news) = mpsc::channel(1);
         for name in names {
             let slice = Slice::new(name, self.lists.clone(), found.clone());
-            self.tasks.spawn(slice.run(client.clone()));
+            self.tasks
+                .spawn(slice.run(client.clone(), self.clients.watching()));
         }
         while let Some(Found { slice, urls }) = news.recv().await {
             self.slices.insert(slice, Some(urls));
@@ -270,12 +266,16 @@ impl Follower {
 
     fn start(&mut self, source: Source, client: kube::Client, paths: &Paths) {
         tracing::info!(endpoint = %source.endpoint, kind = %source.kind, "new endpoint");
-        let reach = self.clients.reach();
+        let (reach, watching) = (self.clients.reach(), self.clients.watching());
         if reach == Reach::Workspaces && !self.bindings.contains_key(&source.endpoint) {
             let endpoint = source.endpoint.clone();
             paths.start(&endpoint);
             let (stop, guard) = stop();
-            let watch = paths::watch(endpoint.clone(), client.clone(), paths.clone());
+            let watch = paths::watch(
+                endpoint.clone(),
+                (client.clone(), watching.clone()),
+                paths.clone(),
+            );
             self.tasks.spawn(async move {
                 stop.run_until_cancelled(watch).await;
             });
@@ -288,7 +288,8 @@ impl Follower {
         };
         let (inputs, lists) = (self.inputs.clone(), self.lists.clone());
         let requests = Requests::new(place, &self.clients, inputs, lists);
-        self.tasks.spawn(watch::watch(requests, client, stop));
+        self.tasks
+            .spawn(watch::watch(requests, (client, watching), stop));
         self.watches.insert(source, guard);
     }
 }

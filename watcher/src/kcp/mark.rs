@@ -61,6 +61,11 @@ impl Mark {
         }
     }
 
+    /// The name of its Lease.
+    pub(super) fn name(&self) -> &str {
+        &self.name
+    }
+
     /// Takes and clears the mark. While kcp does not answer, nothing can be granted either: so that is
     /// waited for, and `waiting` hears why. A refusal is an answer.
     pub(super) async fn take(&self, home: &Home, waiting: impl Fn(&str)) -> Taken {

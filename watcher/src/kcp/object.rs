@@ -10,7 +10,6 @@ mod traced;
 use std::{borrow::Cow, collections::BTreeMap, sync::Arc};
 
 use isc_core::{
-    admit::Rejection,
     api::{RequestSpec, RequestStatus},
     engine::Observation,
     ids::{Address, Uid},
@@ -31,7 +30,7 @@ use self::{
 };
 use super::{paths::Paths, place::Place};
 use crate::{
-    admission::{Admission, Asked},
+    admission::{Admission, Asked, Verdict},
     kinds::{Kind, Parts, Read},
     select::{Candidate, Labels, Select},
 };
@@ -129,7 +128,7 @@ impl Seen {
         }
         let traced = self.metadata.traced.clone();
         if traced.wrong && status.is_none() {
-            tracing::info!(request = %address, "its annotation {ANNOTATIONS} is no traceparent, and is ignored");
+            tracing::debug!(request = %address, "its annotation {ANNOTATIONS} is no traceparent, and is ignored");
         }
         let service = spec.as_ref().map_or("", |spec| spec.service.as_str());
         let service_known = light.services.get(service).is_some();
@@ -139,7 +138,8 @@ impl Seen {
         let new = spec.as_ref().ok();
         let new = new.filter(|_| stage == Stage::New && judged);
         // The policy's word comes first: whoever may not ask learns nothing of the schema.
-        let refusal = new.and_then(|spec| light.refusal((&uid, &address), spec, &params));
+        let verdict = new.map(|spec| light.judge((&uid, &address), spec, &params));
+        let Verdict { refusal, judged } = verdict.unwrap_or_default();
         let metadata = self.metadata.meta;
         Some(Observation {
             uid,
@@ -153,6 +153,7 @@ impl Seen {
             flow_key: facts.flow_key,
             status,
             refusal: refusal.or(facts.refusal),
+            judged,
             selected,
             service_known,
             trace: traced.trace.filter(|_| stage != Stage::Ended),
@@ -216,21 +217,16 @@ impl Light<'_> {
         })
     }
 
-    /// Why a request that was not admitted yet is not accepted.
-    fn refusal(
-        &self,
-        (uid, address): (&Uid, &Address),
-        spec: &RequestSpec,
-        params: &str,
-    ) -> Option<Rejection> {
+    /// What is decided on a request that was not admitted yet.
+    fn judge(&self, (uid, address): (&Uid, &Address), spec: &RequestSpec, text: &str) -> Verdict {
         // Null when they cannot be read: then no rule that needs them lets it through.
         let params: Value = if self.admission.reads_params() {
-            serde_json::from_str(params).unwrap_or_default()
+            serde_json::from_str(text).unwrap_or_default()
         } else {
             Value::Null
         };
         let workspace = self.paths.path(&address.cluster);
-        self.admission.refusal(&Asked {
+        let asked = Asked {
             uid: &uid.0,
             kind: &address.kind,
             workspace: workspace.as_deref(),
@@ -240,7 +236,8 @@ impl Light<'_> {
             spec,
             params: &params,
             groups: &[],
-        })
+        };
+        self.admission.judge(&asked, text)
     }
 }
 

@@ -66,14 +66,18 @@ struct Bindings {
 }
 
 /// Watches the bindings of an endpoint until dropped.
-pub(super) async fn watch(endpoint: Arc<str>, client: Client, paths: Paths) {
+pub(super) async fn watch(
+    endpoint: Arc<str>,
+    (client, watching): (Client, watcher::Config),
+    paths: Paths,
+) {
     let api: Api<Binding> = Api::all(wildcard(client));
     let mut bindings = Bindings {
         endpoint,
         paths,
         listed: Bound::default(),
     };
-    follow(api, watcher::Config::default(), &mut bindings).await;
+    follow(api, watching, &mut bindings).await;
 }
 
 // === impl Paths ===

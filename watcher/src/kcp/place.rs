@@ -72,6 +72,15 @@ pub(super) fn in_namespace(url: &str, namespace: &str) -> Arc<str> {
     format!("{url}#{namespace}").into()
 }
 
+/// The endpoints of a plain API server: one for each of these namespaces, or one for all that there are.
+pub(super) fn plain(url: String, namespaces: &[String]) -> Vec<Arc<str>> {
+    if namespaces.is_empty() {
+        return vec![url.into()];
+    }
+    let each = namespaces.iter().map(|name| in_namespace(&url, name));
+    each.collect()
+}
+
 /// The URL of an endpoint, and the namespace when only that is watched.
 pub(super) fn parts(endpoint: &str) -> (&str, Option<&str>) {
     match endpoint.split_once('#') {

@@ -46,21 +46,13 @@ impl Slice {
     }
 
     /// Follows it in the workspace of that client until nobody wants to know.
-    pub(super) async fn run(mut self, client: Client) {
-        let gvk = GroupVersionKind::gvk("apis.kcp.io", "v1alpha1", "APIExportEndpointSlice");
-        let resource = ApiResource::from_gvk_with_plural(&gvk, "apiexportendpointslices");
-        let api: Api<DynamicObject> = Api::all_with(client, &resource);
-        // RBAC on one name allows list and watch only with this selector.
-        let only = watcher::Config::default().fields(&format!("metadata.name={}", self.name));
-        follow(api, only, &mut self).await;
+    pub(super) async fn run(mut self, client: Client, watching: watcher::Config) {
+        let only = watching.fields(&selector(&self.name));
+        follow(slices(client), only, &mut self).await;
     }
 
     async fn missing(&mut self, nag: &mut Nag) {
-        let text = format!(
-            "there is no APIExportEndpointSlice `{}` in the kubeconfig's workspace; create the APIExport there \
-             (deploy/kcp/apiexport.yaml) or set `kcp.endpointSlice`",
-            self.name
-        );
+        let text = absent(&self.name);
         self.tell(vec![]).await;
         self.lists.no_slice(&self.name, &text);
         nag.trouble(&text);
@@ -110,7 +102,27 @@ impl Listener<DynamicObject> for Slice {
     }
 }
 
-fn endpoints(slice: &DynamicObject) -> Vec<Arc<str>> {
+/// All slices of a workspace.
+pub(super) fn slices(client: Client) -> Api<DynamicObject> {
+    let gvk = GroupVersionKind::gvk("apis.kcp.io", "v1alpha1", "APIExportEndpointSlice");
+    let resource = ApiResource::from_gvk_with_plural(&gvk, "apiexportendpointslices");
+    Api::all_with(client, &resource)
+}
+
+/// Selects one: RBAC on one name allows list and watch only with it.
+pub(super) fn selector(name: &str) -> String {
+    format!("metadata.name={name}")
+}
+
+/// That there is no such slice, and what to do.
+pub(super) fn absent(name: &str) -> String {
+    format!(
+        "there is no APIExportEndpointSlice `{name}` in the kubeconfig's workspace; create the APIExport there \
+         (deploy/kcp/apiexport.yaml) or set `kcp.endpointSlice`"
+    )
+}
+
+pub(super) fn endpoints(slice: &DynamicObject) -> Vec<Arc<str>> {
     let listed = slice
         .data
         .pointer("/status/endpoints")

@@ -54,7 +54,11 @@ pub(super) struct Requests {
 }
 
 /// Watches until cancelled or until nobody listens.
-pub(super) async fn watch(requests: Requests, client: Client, stop: CancellationToken) {
+pub(super) async fn watch(
+    requests: Requests,
+    (client, watching): (Client, watcher::Config),
+    stop: CancellationToken,
+) {
     let mut requests = requests;
     let Source { endpoint, kind } = requests.place.source.clone();
     let configured = requests.kind.as_ref();
@@ -67,8 +71,7 @@ pub(super) async fn watch(requests: Requests, client: Client, stop: Cancellation
         (Reach::Plain, Some(one)) => Api::namespaced_with(client, one, &resource),
         (Reach::Plain, None) => Api::all_with(client, &resource),
     };
-    let config = watcher::Config::default().page_size(PAGE);
-    let watching = follow(api, config, &mut requests);
+    let watching = follow(api, watching.page_size(PAGE), &mut requests);
     if stop.run_until_cancelled(watching).await.is_none() {
         tracing::info!(%endpoint, %kind, "not watched any more");
     }

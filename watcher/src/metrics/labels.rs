@@ -3,6 +3,8 @@
 use isc_core::writes::Urgency;
 use prometheus_client::encoding::EncodeLabelSet;
 
+use super::words;
+
 /// `kind` and `result` of a status write.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 pub(crate) struct WriteLabel {
@@ -17,7 +19,7 @@ pub(crate) struct ResultLabel {
     pub(crate) result: &'static str,
 }
 
-/// `reason` of something ignored, dropped, dead-lettered or finished.
+/// `reason` of something ignored, dropped or dead-lettered.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 pub(super) struct ReasonLabel {
     pub(super) reason: &'static str,
@@ -59,5 +61,15 @@ impl WriteLabel {
             Urgency::Live => "live",
         };
         Self { kind, result }
+    }
+
+    /// Every label that there is.
+    pub(super) fn all() -> impl Iterator<Item = Self> {
+        let of_kind = |kind| {
+            words::WRITES
+                .iter()
+                .map(move |result| Self { kind, result })
+        };
+        ["end", "live"].into_iter().flat_map(of_kind)
     }
 }

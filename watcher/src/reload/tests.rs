@@ -16,6 +16,7 @@ struct Bench {
     events: mpsc::Receiver<Input>,
     services: watch::Receiver<Arc<Catalogue>>,
     policy: watch::Receiver<Arc<Policy>>,
+    allowed: watch::Receiver<Arc<Allowed>>,
     registry: Registry,
     _tasks: JoinSet<()>,
 }
@@ -30,7 +31,14 @@ impl Bench {
         }
         let file = dir.path().join("watcher.yaml");
         let services = dir.path().join(services);
-        std::fs::write(&file, format!("servicesDir: {}\n", services.display())).unwrap();
+        std::fs::write(
+            &file,
+            format!(
+                "servicesDir: {}\ngrpc: {{plaintext: true}}\n",
+                services.display()
+            ),
+        )
+        .unwrap();
         std::fs::write(real.join("echo.yaml"), "exec: {command: [a]}").unwrap();
         Self::on(dir, file, services).await
     }
@@ -48,13 +56,22 @@ impl Bench {
             file: Some(file),
             services,
             policy: Arc::default(),
+            plaintext: true,
         };
+        let allowed = watch::Sender::new(Arc::new(Allowed::new(&config.grpc).unwrap()));
+        let allowed_receiver = allowed.subscribe();
         let outlets = Outlets {
             services: sender,
             policy,
+            allowed,
         };
         let keys = load(sources.file.as_deref()).unwrap();
-        let reloader = Reloader::new(sources, (&config, keys), outlets, (inputs, metrics));
+        let reloader = Reloader::new(
+            sources,
+            (&config, keys),
+            outlets,
+            (inputs, Auditor::default(), metrics),
+        );
         let mut tasks = JoinSet::new();
         tasks.spawn(reloader.run(CancellationToken::new()));
         let bench = Self {
@@ -62,6 +79,7 @@ impl Bench {
             events,
             services: receiver,
             policy: policy_receiver,
+            allowed: allowed_receiver,
             registry,
             _tasks: tasks,
         };
@@ -124,7 +142,7 @@ async fn a_new_service_and_a_pause_are_told_and_a_lost_one_is_gone() {
     assert!(bench.services.borrow_and_update().get("sign").is_some());
     let services = bench.dir.path().join("real");
     let config = format!(
-        "{{servicesDir: {}, pause: {{all: true}}}}",
+        "{{servicesDir: {}, grpc: {{plaintext: true}}, pause: {{all: true}}}}",
         services.display()
     );
     bench.write("watcher.yaml", &config);
@@ -161,7 +179,14 @@ async fn folders_that_kubernetes_exchanges_are_seen() {
     symlink("..2026_01", mount.join("..data")).unwrap();
     symlink("..data/echo.yaml", mount.join("echo.yaml")).unwrap();
     let file = dir.path().join("watcher.yaml");
-    std::fs::write(&file, format!("servicesDir: {}", mount.display())).unwrap();
+    std::fs::write(
+        &file,
+        format!(
+            "servicesDir: {}\ngrpc: {{plaintext: true}}\n",
+            mount.display()
+        ),
+    )
+    .unwrap();
     let mut bench = Bench::on(dir, file, mount.clone()).await;
     for (name, timeout) in [("..2026_02", 20), ("..2026_03", 30)] {
         version(name, timeout);
@@ -202,7 +227,9 @@ async fn a_folder_that_is_replaced_as_a_whole_is_followed() {
 async fn rules_are_exchanged_and_a_mistake_keeps_the_last_good_ones() {
     let mut bench = Bench::start("real").await;
     let services = bench.dir.path().join("real").display().to_string();
-    let config = |policy: &str| format!("servicesDir: {services}\npolicy: {{{policy}}}\n");
+    let config = |policy: &str| {
+        format!("servicesDir: {services}\ngrpc: {{plaintext: true}}\npolicy: {{{policy}}}\n")
+    };
     assert_eq!(bench.policy.borrow_and_update().len(), 0);
     bench.write("watcher.yaml", &config("rules: [{effect: accept}]"));
     bench.count("isc_policy_rules 1").await;
@@ -225,11 +252,30 @@ async fn rules_are_exchanged_and_a_mistake_keeps_the_last_good_ones() {
     bench.count("isc_config_stale 0").await;
 }
 
+#[tokio::test]
+async fn a_port_of_the_other_kind_changes_nothing_for_the_one_that_is_open() {
+    let mut bench = Bench::start("real").await;
+    let services = bench.dir.path().join("real").display().to_string();
+    let tls = "{certFile: a, keyFile: b, caFile: c}";
+    let rules = "[{identities: [w], services: ['*']}]";
+    let text = format!(
+        "servicesDir: {services}\ngrpc: {{tls: {tls}, workers: {rules}}}\npause: {{all: true}}\n"
+    );
+    std::fs::write(bench.dir.path().join("watcher.yaml"), text).unwrap();
+    let reloaded = bench.events.recv().await;
+    assert!(reloaded.is_some(), "the pause is taken up");
+    assert_eq!(**bench.allowed.borrow(), Allowed::Anybody);
+}
+
 #[test]
 fn keys_that_need_another_start_are_named() {
     let keys = |text: &str| -> Map<String, Value> { serde_json::from_str(text).unwrap() };
-    let before = keys(r#"{"servicesDir": "s", "window": 1, "pause": {"all": false}}"#);
-    let now = keys(r#"{"servicesDir": "s", "window": 2, "pause": {"all": true}, "lostMax": 1}"#);
+    let before = keys(
+        r#"{"servicesDir": "s", "window": 1, "pause": {"all": false}, "grpc": {"workers": [1]}}"#,
+    );
+    let now = keys(
+        r#"{"servicesDir": "s", "window": 2, "pause": {"all": true}, "lostMax": 1, "grpc": {"workers": []}}"#,
+    );
     assert_eq!(later_keys(&before, &now), ["`lostMax`", "`window`"]);
     let of_log = |log: &str| keys(&format!(r#"{{"log": {log}}}"#));
     let none = Map::new();
@@ -244,6 +290,7 @@ fn only_the_files_that_were_read_concern() {
         file: Some("/etc/isc/watcher.yaml".into()),
         services: "/etc/isc/services".into(),
         policy: Arc::new(Mutex::new(Some("/etc/isc/policy.yaml".into()))),
+        plaintext: true,
     };
     for (path, concerns) in [
         ("/etc/isc/services/a.yaml", true),

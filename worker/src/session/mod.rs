@@ -3,6 +3,7 @@
 //! This task only connects and carries messages; what they mean is the agent's business. All addresses
 //! of all watchers' names are tried, since only the leader answers and a standby says UNAVAILABLE.
 
+mod explained;
 mod outbox;
 mod watcher;
 
@@ -18,6 +19,7 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 use tonic::{Code, Streaming};
 
+use explained::Why;
 pub(crate) use outbox::Outbox;
 use watcher::Address;
 pub(crate) use watcher::{Watcher, WatcherError};
@@ -127,7 +129,8 @@ impl Session {
         address: &Address,
         nag: &mut Nag,
     ) -> Result<StreamError, StreamError> {
-        let mut client = address.connect().await?;
+        let why = Why::default();
+        let mut client = address.connect(&why).await?;
         let address = address.at;
         let may_greet = self.may_greet.wait_for(|may| *may).await;
         drop(may_greet.map_err(|_| StreamError::Agent)?);
@@ -151,7 +154,10 @@ impl Session {
                     .follow(&address.to_string(), answers, first, &stream)
                     .await)
             }
-            Some(Ok(Err(status))) => Err(status_error(&address.to_string(), &status)),
+            Some(Ok(Err(status))) => {
+                let error = status_error(&address.to_string(), &status);
+                Err(error.because(why.get()))
+            }
             Some(Err(_)) => Err(StreamError::Silent {
                 address: address.to_string(),
             }),
@@ -203,6 +209,18 @@ fn pause(outage: Duration) -> Duration {
 // === impl StreamError ===
 
 impl StreamError {
+    /// With the words of the connection below, where it has some.
+    fn because(self, why: Option<&String>) -> Self {
+        match (self, why) {
+            (Self::Status { address, code, .. }, Some(why)) => Self::Status {
+                address,
+                code,
+                message: why.clone(),
+            },
+            (other, _) => other,
+        }
+    }
+
     fn is_standby(&self) -> bool {
         matches!(
             self,

@@ -1,25 +1,46 @@
 //! Where watchers are, and a connection to one of their addresses.
 
-use std::{fmt, net::SocketAddr, time::Duration};
+use std::{fmt, io, net::SocketAddr, sync::Arc, time::Duration};
 
-use tokio::time::timeout;
+use hyper_util::rt::TokioIo;
+use isc_runtime::tls::{self, CertificateMetrics, ClientCredentials, ClientTlsConfig, TlsError};
+use tokio::{net::TcpStream, time::timeout};
+use tokio_rustls::{
+    TlsConnector,
+    client::TlsStream,
+    rustls::{ClientConfig, pki_types::ServerName},
+};
 use tonic::{
     codegen::http::{Uri, uri::Scheme},
     transport::Endpoint,
 };
 
-use super::{Client, client};
+use super::{
+    Client, client,
+    explained::{Explained, Why},
+};
 
 const RESOLVE_TIMEOUT: Duration = Duration::from_secs(5);
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 /// A silent connection is asked for a sign of life that often; servers object to less than 10 s.
 const KEEPALIVE: Duration = Duration::from_secs(20);
 const KEEPALIVE_TIMEOUT: Duration = Duration::from_secs(10);
+/// The section of the worker's certificate, as messages name it.
+pub(super) const TLS_SECTION: &str = "watcherTls";
 
 /// Where watchers may be, checked; one of them leads.
 #[derive(Clone, Debug)]
 pub(crate) struct Watcher {
     names: Vec<Name>,
+    /// None where the addresses are not encrypted.
+    tls: Option<Tls>,
+}
+
+/// Whom to trust, and who we are.
+#[derive(Clone, Debug)]
+struct Tls {
+    credentials: Arc<ClientCredentials>,
+    name: Option<ServerName<'static>>,
 }
 
 /// One name of the configuration.
@@ -34,6 +55,8 @@ struct Name {
 #[derive(Clone, Debug)]
 pub(super) struct Address {
     origin: Uri,
+    host: String,
+    tls: Option<Tls>,
     pub(super) at: SocketAddr,
 }
 
@@ -42,10 +65,24 @@ pub(super) struct Address {
 pub enum WatcherError {
     /// The address is not one.
     #[error(
-        "`watcher` is `{0}`: write it as in http://isc-watcher:7443, several with commas between them (https is \
-         not supported)"
+        "`watcher` is `{0}`: write it as in https://isc-watcher:7443, several with commas between them, and all \
+         https:// or all http://"
     )]
     Address(String),
+    /// An encrypted address without anybody to trust, or the other way round.
+    #[error("`watcher` is `{watcher}`: {why}")]
+    Scheme {
+        /// As configured.
+        watcher: String,
+        /// What is missing.
+        why: &'static str,
+    },
+    /// The name of the server is none.
+    #[error("`watcherTls.serverName` is `{0}`: write it as in isc-watcher")]
+    ServerName(String),
+    /// The files of `watcherTls` cannot be used.
+    #[error(transparent)]
+    Tls(#[from] TlsError),
     /// The name has no address.
     #[error("{watcher}: cannot resolve the name: {why}; check `watcher`")]
     Resolve {
@@ -67,19 +104,56 @@ pub enum WatcherError {
 // === impl Watcher ===
 
 impl Watcher {
-    /// From one address, or several with commas between them.
-    pub(crate) fn parse(text: &str) -> Result<Self, WatcherError> {
+    /// From one address, or several with commas between them; with the files of encrypted ones.
+    pub(crate) fn new(
+        text: &str,
+        tls: Option<&ClientTlsConfig>,
+        metrics: &CertificateMetrics,
+    ) -> Result<Self, WatcherError> {
         let wrong = || WatcherError::Address(text.to_owned());
+        let scheme = |why| WatcherError::Scheme {
+            watcher: text.to_owned(),
+            why,
+        };
         let names = text.split(',').map(|name| Name::parse(name.trim()));
-        let names: Option<Vec<Name>> = names.collect();
-        names.map(|names| Self { names }).ok_or_else(wrong)
+        let names: Vec<Name> = names.collect::<Option<_>>().ok_or_else(wrong)?;
+        let encrypted = names.iter().filter(|name| name.is_encrypted()).count();
+        if encrypted != 0 && encrypted != names.len() {
+            return Err(wrong());
+        }
+        let tls = match (encrypted != 0, tls) {
+            (true, Some(config)) => Some(Tls::new(config, metrics)?),
+            (false, None) => None,
+            (true, None) => {
+                return Err(scheme(
+                    "it is encrypted, but `watcherTls` is missing: name `caFile`, `certFile` and `keyFile` there; \
+                     http:// is for networks that are trusted themselves",
+                ));
+            }
+            (false, Some(_)) => {
+                return Err(scheme(
+                    "`watcherTls` is there, but it is not encrypted: write https://",
+                ));
+            }
+        };
+        Ok(Self { names, tls })
+    }
+
+    #[cfg(test)]
+    pub(crate) fn plain(text: &str) -> Self {
+        Self::new(text, None, &CertificateMetrics::default()).expect("an address")
+    }
+
+    /// What has to be kept fresh.
+    pub(crate) fn credentials(&self) -> Option<Arc<ClientCredentials>> {
+        self.tls.as_ref().map(|tls| tls.credentials.clone())
     }
 
     /// All addresses of all names. A name without any is no trouble where another one has some.
     pub(super) async fn resolve(&self) -> Result<Vec<Address>, WatcherError> {
         let (mut all, mut trouble) = (vec![], None);
         for name in &self.names {
-            match name.resolve().await {
+            match name.resolve(self.tls.as_ref()).await {
                 Ok(found) => all.extend(found),
                 Err(error) => trouble = Some(error),
             }
@@ -91,6 +165,29 @@ impl Watcher {
     }
 }
 
+// === impl Tls ===
+
+impl Tls {
+    fn new(config: &ClientTlsConfig, metrics: &CertificateMetrics) -> Result<Self, WatcherError> {
+        let name = config.server_name.as_ref().map(|name| {
+            ServerName::try_from(name.clone())
+                .map_err(|_not_shown| WatcherError::ServerName(name.clone()))
+        });
+        let shown = metrics.of("watcher", config.cert_file.is_some());
+        Ok(Self {
+            name: name.transpose()?,
+            credentials: Arc::new(ClientCredentials::client(TLS_SECTION, config, shown)?),
+        })
+    }
+
+    /// The library's configuration as it is now, for gRPC.
+    fn current(&self) -> Arc<ClientConfig> {
+        let mut config = self.credentials.current();
+        Arc::make_mut(&mut config).alpn_protocols = vec![b"h2".to_vec()];
+        config
+    }
+}
+
 // === impl Name ===
 
 impl Name {
@@ -98,11 +195,15 @@ impl Name {
         let origin: Uri = text.parse().ok()?;
         let host = origin.host()?.trim_matches(['[', ']']).to_owned();
         let port = origin.port_u16()?;
-        let plain = origin.scheme() == Some(&Scheme::HTTP);
-        plain.then_some(Self { origin, host, port })
+        let known = [Some(&Scheme::HTTP), Some(&Scheme::HTTPS)].contains(&origin.scheme());
+        known.then_some(Self { origin, host, port })
     }
 
-    async fn resolve(&self) -> Result<Vec<Address>, WatcherError> {
+    fn is_encrypted(&self) -> bool {
+        self.origin.scheme() == Some(&Scheme::HTTPS)
+    }
+
+    async fn resolve(&self, tls: Option<&Tls>) -> Result<Vec<Address>, WatcherError> {
         let failed = |why: String| WatcherError::Resolve {
             watcher: self.origin.to_string(),
             why,
@@ -114,6 +215,8 @@ impl Name {
         let found = found.map_err(|error| failed(error.to_string()))?;
         let address = |at| Address {
             origin: self.origin.clone(),
+            host: self.host.clone(),
+            tls: tls.cloned(),
             at,
         };
         Ok(found.map(address).collect())
@@ -123,7 +226,8 @@ impl Name {
 // === impl Address ===
 
 impl Address {
-    pub(super) async fn connect(&self) -> Result<Client, WatcherError> {
+    /// A client; where the connection is encrypted, what ends it is noted in `why`.
+    pub(super) async fn connect(&self, why: &Why) -> Result<Client, WatcherError> {
         let address = self.at;
         let failed = |why: String| WatcherError::Connect { address, why };
         let endpoint = Endpoint::from_shared(format!("http://{address}"))
@@ -134,7 +238,21 @@ impl Address {
             .http2_keep_alive_interval(KEEPALIVE)
             .keep_alive_timeout(KEEPALIVE_TIMEOUT)
             .keep_alive_while_idle(true);
-        match timeout(CONNECT_TIMEOUT, endpoint.connect()).await {
+        let connected = timeout(CONNECT_TIMEOUT, async {
+            let Some(tls) = &self.tls else {
+                return endpoint.connect().await;
+            };
+            let all = (self.clone(), tls.clone(), why.clone());
+            let connector = tower::service_fn(move |_uri: Uri| {
+                let (own, tls, why) = all.clone();
+                async move {
+                    let stream = own.secure(&tls).await?;
+                    Ok::<_, io::Error>(TokioIo::new(Explained::new(stream, why)))
+                }
+            });
+            endpoint.connect_with_connector(connector).await
+        });
+        match connected.await {
             Ok(Ok(channel)) => Ok(client(channel)),
             Ok(Err(error)) => Err(failed(innermost(&error))),
             Err(_) => Err(failed(format!(
@@ -143,10 +261,25 @@ impl Address {
             ))),
         }
     }
+
+    async fn secure(&self, tls: &Tls) -> io::Result<TlsStream<TcpStream>> {
+        let stream = TcpStream::connect(self.at).await?;
+        stream.set_nodelay(true)?;
+        let name = match &tls.name {
+            Some(name) => name.clone(),
+            None => ServerName::try_from(self.host.clone()).map_err(io::Error::other)?,
+        };
+        TlsConnector::from(tls.current())
+            .connect(name, stream)
+            .await
+    }
 }
 
 /// "transport error" helps nobody; what is inside does.
-fn innermost(error: &dyn std::error::Error) -> String {
+fn innermost(error: &(dyn std::error::Error + 'static)) -> String {
+    if let Some(words) = tls::explain(error, TLS_SECTION) {
+        return words;
+    }
     let mut error = error;
     while let Some(source) = error.source() {
         error = source;

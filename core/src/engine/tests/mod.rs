@@ -6,6 +6,7 @@ mod pair;
 mod sim;
 mod stories;
 mod traces;
+mod trails;
 
 use std::{sync::Arc, time::Duration};
 
@@ -46,6 +47,7 @@ fn config() -> Config {
         claims: false,
         adopts: BTreeSet::new(),
         unknown_service: Duration::ZERO,
+        audit: false,
     }
 }
 
@@ -120,6 +122,7 @@ fn shown(uid: &Uid, version: u64, cancel: bool, status: Option<RequestStatus>) -
         trace: None,
         status,
         refusal: None,
+        judged: None,
     }
 }
 

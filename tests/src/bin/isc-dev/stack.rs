@@ -9,7 +9,9 @@ use std::{
 
 use anyhow::{Context as _, Result, ensure};
 use isc_tests::{
-    Environment, Process, Provider, Team, Watcher, Who, Worker, isc, net, process,
+    Environment, Process, Provider, Team, Watcher, Who, Worker, isc, net,
+    pki::{self, Authority},
+    process,
     servers::{Kcp, RabbitMq, secret},
 };
 
@@ -110,19 +112,23 @@ impl Stack {
         let store = dir.join("store");
         std::fs::create_dir_all(&store)?;
         let grpc = net::free_address()?;
-        let amqp = env.broker.url("%2f");
-        let config = isc::watcher_config(services, &amqp, grpc);
+        let (amqp, tls) = (env.broker.url("%2f"), dir.join("tls"));
+        let authority = Authority::new("isc-dev")?;
+        let mut config = isc::watcher_config(services, &amqp, grpc);
+        pki::secure_watcher(&mut config, &authority, &tls)?;
+        pki::secure_broker(&mut config, &env.broker, "%2f");
         let mut watcher = Watcher::start(dir, "watcher", config, &provider.kubeconfig)?;
         let vars = [
             ("SIGN_KEY_FILE", private_key.as_path()),
             ("PUBLISH_DIR", store.as_path()),
         ];
-        let configs =
-            ["worker-1", "worker-2"].map(|name| isc::worker_config(services, &amqp, grpc, name));
-        let mut workers = configs
-            .into_iter()
-            .map(|c| Worker::start(dir, c, &vars))
-            .collect::<Result<Vec<_>>>()?;
+        let worker = |name: &str| {
+            let mut config = isc::worker_config(services, &amqp, grpc, name);
+            pki::secure_worker(&mut config, &authority, &tls, &format!("{name}.workers"))?;
+            pki::secure_broker(&mut config, &env.broker, "%2f");
+            Worker::start(dir, config, &vars)
+        };
+        let mut workers = vec![worker("worker-1")?, worker("worker-2")?];
         let ready = async {
             watcher.ready().await?;
             for worker in &mut workers {
@@ -130,7 +136,12 @@ impl Stack {
             }
             Ok(())
         };
-        steps.step("a watcher and two workers start", ready).await?;
+        steps
+            .step(
+                "a watcher and two workers start, every connection encrypted",
+                ready,
+            )
+            .await?;
         Ok(Self {
             watcher,
             workers,

@@ -5,7 +5,7 @@ use prometheus_client::registry::Registry;
 use tokio::sync::watch as channel;
 
 use super::*;
-use crate::{admission::Admission, election::Lead, kcp::Served, kinds::Kinds};
+use crate::{access::Access, admission::Admission, election::Lead, kcp::Served, kinds::Kinds};
 
 /// A follower of the slices `internal.services`, which two kinds share, and `signing`.
 fn follower() -> (Follower, mpsc::Receiver<Input>) {
@@ -22,11 +22,17 @@ fn follower() -> (Follower, mpsc::Receiver<Input>) {
     let services = channel::Sender::new(Arc::new(Catalogue::default()));
     // Nobody listens there.
     let base = kube::Config::new("http://127.0.0.1:1".parse().unwrap());
+    let metrics = Arc::new(Metrics::new(&mut Registry::default()));
+    let access = Access::fixed(base, metrics.clone());
     let admission = Admission::by(&serde_json::json!([]));
     let light = (services.subscribe(), admission, Arc::default());
-    let clients = Clients::new(base, light, kinds, Lead::default());
+    let clients = Clients::new(
+        (access, KcpConfig::default().watch()),
+        light,
+        kinds,
+        Lead::default(),
+    );
     let (inputs, events) = mpsc::channel(64);
-    let metrics = Arc::new(Metrics::new(&mut Registry::default()));
     let part = Readiness::default().part("kcp");
     let mut follower = Follower::new(clients, KcpConfig::default(), inputs, (part, metrics));
     let slices = ["internal.services", "signing"];

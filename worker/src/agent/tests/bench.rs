@@ -88,7 +88,7 @@ impl Bench {
         let part = Readiness::default().part("watcher");
         let real = Session {
             welcomed: None,
-            watcher: Watcher::parse(&format!("http://{address}")).unwrap(),
+            watcher: Watcher::plain(&format!("http://{address}")),
             agent: sender,
             may_greet: greeting,
             part: part.clone(),

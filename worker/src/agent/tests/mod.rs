@@ -155,7 +155,7 @@ async fn a_standby_is_passed_over() {
     let (_may, may_greet) = watch::channel(true);
     let mut session = Session {
         welcomed: None,
-        watcher: Watcher::parse(&format!("http://{standby}, http://{leader}")).unwrap(),
+        watcher: Watcher::plain(&format!("http://{standby}, http://{leader}")),
         agent: sender,
         may_greet,
         part: Readiness::default().part("watcher"),

@@ -1,6 +1,7 @@
 //! A watcher process: the real engine, its effects carried out late, wrongly or not at all.
 
 use super::{
+    super::trails::Trails,
     super::*,
     action::{Action, Input, Process},
     tale,
@@ -31,6 +32,7 @@ pub(super) struct Watcher {
     pub(super) mark: bool,
     pub(super) watch: Watch,
     wake: Option<Duration>,
+    trails: Trails,
     draining: bool,
     pub(super) wakes: u32,
 }
@@ -139,6 +141,9 @@ impl World {
         if self.all_rules {
             invariants::books_agree(engine);
         }
+        if self.all_rules {
+            self.watchers[process.slot].trails.hear(&effects);
+        }
         self.check_effects(&effects);
         self.wake_up_in_time(process);
         if self.ends_cleanly(process) {
@@ -214,7 +219,7 @@ impl World {
             }
             Effect::Close(session) => self.close_stream(session),
             Effect::StepDown => self.end_watcher(by.slot),
-            Effect::Measure(_) => {}
+            Effect::Measure(_) | Effect::Audit(_) => {}
         }
     }
 

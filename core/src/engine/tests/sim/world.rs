@@ -75,6 +75,7 @@ impl World {
             config: Config {
                 lost_max: LOST_MAX,
                 claims: seed.is_multiple_of(3),
+                audit: true,
                 ..config()
             },
             dice,

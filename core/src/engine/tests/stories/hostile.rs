@@ -50,3 +50,24 @@ fn the_message_of_a_condition_is_clean_whoever_worded_it() {
     let status = writes(&story.tell(Event::Outcome(ONE, id, outcome))).remove(0);
     assert_eq!(status.conditions[0].message, "a b\u{fffd}[2J\u{fffd}");
 }
+
+#[test]
+fn a_greeting_with_a_run_of_another_service_is_told_to_stop() {
+    let mut story = Story::starts();
+    story.listed(&[("a", None)]);
+    let mut said = hello(&holder("w1", 1), 2, vec![attempt("a", 1)], vec![]);
+    said.services = vec!["another".into()];
+    let effects = story.tell(Event::Hello(ONE, said));
+    let stopped = |effect: &Effect| matches!(effect, Effect::Send(ONE, ToWorker::Cancel(id, "not_your_service")) if *id == attempt("a", 1));
+    assert!(effects.iter().any(stopped), "{effects:?}");
+    assert!(
+        !story.state("a").contains("Running"),
+        "{}",
+        story.state("a")
+    );
+    // Who says that it runs the service may have it, as ever.
+    let mut story = Story::starts();
+    story.listed(&[("a", None)]);
+    story.greets(ONE, &[attempt("a", 1)], &[]);
+    assert!(story.state("a").contains("Running"), "{}", story.state("a"));
+}

@@ -1,6 +1,7 @@
 //! Single stories, one rule each.
 
 mod api;
+mod audit;
 mod claims;
 mod clocks;
 mod handover;
@@ -8,6 +9,7 @@ mod hostile;
 mod instances;
 mod keys;
 mod leases;
+mod measures;
 mod missing;
 mod refusals;
 mod results;

@@ -1,0 +1,107 @@
+//! Clients that are made anew when there are other credentials.
+
+use std::{
+    sync::{Mutex, PoisonError},
+    time::Duration,
+};
+
+use http::{Request, Response, StatusCode, Uri};
+use kube::{Client, Config, client::Body};
+
+use super::{
+    Access,
+    file::{Found, ReadError},
+    proxy::Proxy,
+    stack,
+};
+
+/// An answer must begin within so long. One that never does is on a connection that somebody between has
+/// forgotten.
+const ANSWER: Duration = Duration::from_secs(60);
+
+/// What is in force.
+pub(super) struct State {
+    pub(super) number: u64,
+    pub(super) config: Config,
+    pub(super) proxy: Option<Proxy>,
+    pub(super) print: Vec<u8>,
+}
+
+/// The marker of an answer 401 after which there are other credentials: it is worth another try.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Renewed;
+
+/// A client of one server that is made anew when there are other credentials.
+pub(super) struct Line {
+    access: Access,
+    url: Uri,
+    made: Mutex<(u64, Client)>,
+}
+
+// === impl Renewed ===
+
+impl Renewed {
+    /// Whether that answer has it.
+    pub(crate) fn marks(answer: &Response<Body>) -> bool {
+        answer.extensions().get::<Self>().is_some()
+    }
+}
+
+// === impl State ===
+
+impl State {
+    pub(super) fn new(number: u64, found: Found, proxy: Option<&Proxy>) -> Self {
+        Self {
+            number,
+            proxy: found.proxy.or_else(|| proxy.cloned()),
+            config: found.config,
+            print: found.print,
+        }
+    }
+
+    fn client(&self, url: &Uri) -> Result<Client, kube::Error> {
+        let mut config = self.config.clone();
+        config.cluster_url = url.clone();
+        stack::client(&config, self.proxy.as_ref())
+    }
+
+    /// Whether clients can be made of it.
+    pub(super) fn check(&self) -> Result<(), ReadError> {
+        let client = self.client(&self.config.cluster_url);
+        client
+            .map(drop)
+            .map_err(|error| ReadError::Client(error.to_string()))
+    }
+}
+
+// === impl Line ===
+
+impl Line {
+    pub(super) fn new(access: Access, url: Uri) -> Result<Self, kube::Error> {
+        let state = access.state();
+        let made = Mutex::new((state.number, state.client(&url)?));
+        Ok(Self { access, url, made })
+    }
+
+    /// Asks the server. The files are read again where it does not know the user.
+    pub(super) async fn send(&self, request: Request<Body>) -> Result<Response<Body>, kube::Error> {
+        let (number, client) = self.client()?;
+        let answer = tokio::time::timeout(ANSWER, client.send(request)).await;
+        let none = || format!("no answer within {} s", ANSWER.as_secs());
+        let mut answer = answer.map_err(|_elapsed| kube::Error::Service(none().into()))??;
+        if answer.status() == StatusCode::UNAUTHORIZED && self.access.refused(number).await {
+            answer.extensions_mut().insert(Renewed);
+        }
+        Ok(answer)
+    }
+
+    /// The client of now; those who have the one before keep it as long as they need it.
+    fn client(&self) -> Result<(u64, Client), kube::Error> {
+        let state = self.access.state();
+        let mut made = self.made.lock().unwrap_or_else(PoisonError::into_inner);
+        if made.0 != state.number {
+            *made = (state.number, state.client(&self.url)?);
+        }
+        Ok(made.clone())
+    }
+}
