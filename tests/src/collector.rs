@@ -1,9 +1,6 @@
-//! A collector of traces, as far as OTLP over gRPC goes: it keeps what it is sent.
+//! A collector of traces, as far as OTLP over gRPC goes: it keeps what it is sent, or refuses it.
 
-use std::{
-    net::SocketAddr,
-    sync::{Arc, Mutex, PoisonError},
-};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use anyhow::{Context as _, Result};
 use opentelemetry_proto::tonic::{
@@ -17,15 +14,19 @@ use opentelemetry_proto::tonic::{
 use tokio::{net::TcpListener, task::JoinSet};
 use tonic::{
     Request, Response, Status,
-    transport::{Server, server::TcpIncoming},
+    transport::{Certificate, Identity, Server, ServerTlsConfig, server::TcpIncoming},
 };
 
-use crate::wait;
+use crate::{
+    pki::{Authority, Issued},
+    wait,
+};
 
 /// A running collector; it ends when dropped.
 #[derive(Debug)]
 pub struct Collector {
-    address: SocketAddr,
+    /// For `tracing.endpoint`.
+    pub url: String,
     kept: Kept,
     _server: JoinSet<()>,
 }
@@ -40,7 +41,11 @@ pub struct Seen {
 }
 
 #[derive(Clone, Debug, Default)]
-struct Kept(Arc<Mutex<Vec<Seen>>>);
+struct Kept {
+    spans: Arc<Mutex<Vec<Seen>>>,
+    /// Why nothing is kept.
+    refusal: Option<&'static str>,
+}
 
 // === impl Collector ===
 
@@ -50,10 +55,37 @@ impl Collector {
     /// # Errors
     /// When there is none.
     pub async fn start() -> Result<Self> {
+        Self::serve(Server::builder(), "http://127.0.0.1", Kept::default()).await
+    }
+
+    /// Starts one that takes no span and says these words.
+    ///
+    /// # Errors
+    /// When there is no free port.
+    pub async fn refusing(words: &'static str) -> Result<Self> {
+        let kept = Kept {
+            refusal: Some(words),
+            ..Kept::default()
+        };
+        Self::serve(Server::builder(), "http://127.0.0.1", kept).await
+    }
+
+    /// Starts one as `localhost` that takes spans only from whom the authority has given a certificate.
+    ///
+    /// # Errors
+    /// When there is no free port.
+    pub async fn encrypted(own: &Issued, clients: &Authority) -> Result<Self> {
+        let tls = ServerTlsConfig::new()
+            .identity(Identity::from_pem(&own.cert, &own.key))
+            .client_ca_root(Certificate::from_pem(&clients.pem));
+        let server = Server::builder().tls_config(tls)?;
+        Self::serve(server, "https://localhost", Kept::default()).await
+    }
+
+    async fn serve(mut server: Server, name: &str, kept: Kept) -> Result<Self> {
         let listener = TcpListener::bind("127.0.0.1:0").await?;
-        let address = listener.local_addr()?;
-        let kept = Kept::default();
-        let serving = Server::builder()
+        let port = listener.local_addr()?.port();
+        let serving = server
             .add_service(TraceServiceServer::new(kept.clone()))
             .serve_with_incoming(TcpIncoming::from(listener));
         let mut server = JoinSet::new();
@@ -63,23 +95,16 @@ impl Collector {
             }
         });
         Ok(Self {
-            address,
+            url: format!("{name}:{port}"),
             kept,
             _server: server,
         })
     }
 
-    /// For `tracing.endpoint`.
-    #[must_use]
-    pub fn url(&self) -> String {
-        format!("http://{}", self.address)
-    }
-
     /// What was sent so far.
     #[must_use]
     pub fn spans(&self) -> Vec<Seen> {
-        let kept = self.kept.0.lock().unwrap_or_else(PoisonError::into_inner);
-        kept.clone()
+        self.kept.spans().clone()
     }
 
     /// Waits until spans with all these names were sent that are part of the trace of a request, and returns all
@@ -145,13 +170,22 @@ impl Seen {
 
 // === impl Kept ===
 
+impl Kept {
+    fn spans(&self) -> MutexGuard<'_, Vec<Seen>> {
+        self.spans.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
 #[tonic::async_trait]
 impl TraceService for Kept {
     async fn export(
         &self,
         request: Request<ExportTraceServiceRequest>,
     ) -> Result<Response<ExportTraceServiceResponse>, Status> {
-        let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(words) = self.refusal {
+            return Err(Status::permission_denied(words));
+        }
+        let mut kept = self.spans();
         for of_process in request.into_inner().resource_spans {
             let resource = of_process.resource.unwrap_or_default();
             let process = text(&resource.attributes, "service.name").unwrap_or_default();

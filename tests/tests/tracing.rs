@@ -1,14 +1,16 @@
 //! Traces: what a collector gets of a request, from its caller's span to its job's.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, net::SocketAddr};
 
-use anyhow::{Context as _, Result, ensure};
+use anyhow::{Context as _, Result, bail, ensure};
 use isc_tests::{
-    Collector, Scene, Watcher, Worker, collector::Seen, isc, isc::set, net, scene, wait, work::kill,
+    Collector, Metrics, Process, Scene, Watcher, Worker, collector::Seen, isc, isc::set, net,
+    pki::Authority, scene, wait, work::kill,
 };
 use kube::api::PostParams;
 use opentelemetry_proto::tonic::trace::v1::{span::SpanKind, status::StatusCode};
 use serde_json::{Value, json};
+use tokio::net::TcpListener;
 
 const TRACE: &str = "4bf92f3577b34da6a3ce929d0e0e4736";
 const CALLER: &str = "00f067aa0ba902b7";
@@ -25,18 +27,23 @@ const GATED: &str = r#"echo > "$ISC_SERVICE_DIR/../began"
     while [ ! -e "$ISC_SERVICE_DIR/../go" ]; do sleep 0.05; done
     printf '{"traceparent": "%s"}' "${TRACEPARENT-none}" > "$ISC_RESULT""#;
 
-async fn watcher(scene: &Scene, endpoint: &str) -> Result<Watcher> {
+fn plain(url: &str) -> Value {
+    json!({"endpoint": url})
+}
+
+async fn watcher(scene: &Scene, tracing: Value) -> Result<Watcher> {
     let mut config = scene.watcher_config();
     isc::shorten_lease(&mut config);
-    set(&mut config, "tracing.endpoint", endpoint);
+    set(&mut config, "tracing", tracing);
+    set(&mut config, "log.filter", "info,isc_watcher=debug");
     let mut watcher = scene.start_watcher(config)?;
     watcher.ready().await?;
     Ok(watcher)
 }
 
-async fn worker(scene: &Scene, endpoint: &str) -> Result<Worker> {
-    let mut config = scene.worker_config("worker-1");
-    set(&mut config, "tracing.endpoint", endpoint);
+async fn worker(scene: &Scene, name: &str, tracing: Value) -> Result<Worker> {
+    let mut config = scene.worker_config(name);
+    set(&mut config, "tracing", tracing);
     let mut worker = scene.start_worker(config)?;
     worker.ready().await?;
     Ok(worker)
@@ -112,9 +119,15 @@ const NAMES: [&str; 4] = [
 fn a_request_is_one_trace_from_its_caller_to_its_job() -> Result<()> {
     scene::run(async |scene| {
         scene.service("traced", TRACED)?;
-        let collector = Collector::start().await?;
-        let watcher = watcher(scene, &collector.url()).await?;
-        let _worker = worker(scene, &collector.url()).await?;
+        let authority = Authority::new("isc-test")?;
+        let collector = Collector::encrypted(&authority.issue(&["localhost"])?, &authority).await?;
+        let encrypted = |name: &str| -> Result<Value> {
+            let issued = authority.issue(&[name])?;
+            let files = issued.write(&scene.dir.join("tls"), name, &authority)?;
+            Ok(json!({"endpoint": collector.url, "tls": files.section()}))
+        };
+        let watcher = watcher(scene, encrypted("watcher")?).await?;
+        let _worker = worker(scene, "worker-1", encrypted("worker")?).await?;
 
         let parent = format!("00-{TRACE}-{CALLER}-01");
         let ours = "internal.services/traceparent";
@@ -152,11 +165,14 @@ fn a_request_is_one_trace_from_its_caller_to_its_job() -> Result<()> {
             assert_eq!(status["result"]["tracestate"], "none", "{status}");
         }
         let log = watcher.process.log();
-        assert_eq!(
-            log.matches("is no traceparent").count(),
-            1,
-            "told once: {log}"
-        );
+        let told: Vec<_> = log
+            .lines()
+            .filter(|line| line.contains("is no traceparent"))
+            .collect();
+        let [told] = told[..] else {
+            bail!("told once: {log}");
+        };
+        assert!(told.contains("DEBUG") && told.contains("wrong"), "{told}");
         Ok(())
     })
 }
@@ -166,8 +182,8 @@ fn what_the_caller_does_not_record_reaches_the_job_and_no_collector() -> Result<
     scene::run(async |scene| {
         scene.service("traced", TRACED)?;
         let collector = Collector::start().await?;
-        let _watcher = watcher(scene, &collector.url()).await?;
-        let _worker = worker(scene, &collector.url()).await?;
+        let _watcher = watcher(scene, plain(&collector.url)).await?;
+        let _worker = worker(scene, "worker-1", plain(&collector.url)).await?;
         let quiet = format!("00-{TRACE}-{CALLER}-00");
         ask(scene, "quiet", &[("internal.services/traceparent", &quiet)]).await?;
         let status = scene.team.wait_end("quiet").await?;
@@ -195,8 +211,8 @@ fn a_watcher_that_was_killed_leaves_one_trace_with_one_request() -> Result<()> {
     scene::run(async |scene| {
         scene.service("gated", GATED)?;
         let collector = Collector::start().await?;
-        let mut first = watcher(scene, &collector.url()).await?;
-        let _worker = worker(scene, &collector.url()).await?;
+        let mut first = watcher(scene, plain(&collector.url)).await?;
+        let _worker = worker(scene, "worker-1", plain(&collector.url)).await?;
         let uid = scene.team.ask("long", "gated", json!({})).await?;
         scene.file("began").await?;
         scene.team.wait_phase("long", "Running").await?;
@@ -207,7 +223,7 @@ fn a_watcher_that_was_killed_leaves_one_trace_with_one_request() -> Result<()> {
         })
         .await?;
         kill(&mut first.process).await?;
-        let next = watcher(scene, &collector.url()).await?;
+        let next = watcher(scene, plain(&collector.url)).await?;
         wait::until("the worker is back", wait::USUAL, async || {
             let sessions = next.metrics().await?.sum("isc_sessions", &[]);
             ensure!(sessions > 0.5, "{sessions} sessions");
@@ -234,37 +250,67 @@ fn a_watcher_that_was_killed_leaves_one_trace_with_one_request() -> Result<()> {
 }
 
 #[test]
-fn nobody_waits_for_a_collector_that_is_away() -> Result<()> {
+fn nobody_waits_for_a_collector_that_is_away_or_hangs_or_refuses() -> Result<()> {
     scene::run(async |scene| {
-        scene.service("traced", TRACED)?;
+        // Whoever connects there is never answered.
+        let silent = TcpListener::bind("127.0.0.1:0").await?;
+        let hanging = format!("http://{}", silent.local_addr()?);
+        let mut watcher = watcher(scene, plain(&hanging)).await?;
+
+        let authority = Authority::new("isc-test")?;
+        let stranger = Collector::encrypted(&authority.issue(&["localhost"])?, &authority).await?;
+        let refusing = Collector::refusing("no such tenant").await?;
+        let files = Authority::new("another")?.issue(&["w"])?;
+        let files = files.write(&scene.dir, "w", &Authority::new("another")?)?;
         let nowhere = format!("http://{}", net::free_address()?);
-        let mut watcher = watcher(scene, &nowhere).await?;
-        let mut worker = worker(scene, &nowhere).await?;
-        for name in ["one", "two", "three"] {
-            ask(scene, name, &[]).await?;
+        let tls = json!({"endpoint": stranger.url, "tls": files.section()});
+        let mut workers = vec![];
+        for (name, tracing, words) in [
+            ("away", plain(&nowhere), "refused"),
+            ("refusing", plain(&refusing.url), "PermissionDenied"),
+            ("stranger", tls, "not in `tracing.tls.caFile`"),
+        ] {
+            scene.service(name, TRACED)?;
+            let mut config = scene.worker_config(name);
+            set(&mut config, "services", json!([name]));
+            set(&mut config, "tracing", tracing);
+            workers.push((name, scene.start_worker(config)?, words));
+        }
+        for (name, worker, _) in &mut workers {
+            worker.ready().await?;
+            scene.team.ask(name, name, json!({})).await?;
+        }
+        for (name, _, _) in &workers {
             let status = scene.team.wait_end(name).await?;
             assert_eq!(status["phase"], "Succeeded", "{status}");
+            let parent = &status["result"]["traceparent"];
+            assert_ne!(*parent, "none", "the job has its trace all the same");
         }
-        for (name, admin, process) in [
-            ("watcher", watcher.admin, &watcher.process),
-            ("worker", worker.admin, &worker.process),
-        ] {
-            wait::until("lost spans are counted and told", wait::USUAL, async || {
-                let metrics = isc_tests::Metrics::scrape(admin).await?;
-                let failed = metrics.sum("isc_spans_total", &[("result", "failed")]);
-                ensure!(failed > 0.5, "{name}: {}", metrics.lines("isc_spans"));
-                ensure!(
-                    process.log().contains("spans are lost"),
-                    "{name} does not tell"
-                );
-                Ok(())
-            })
-            .await?;
+        lost(watcher.admin, &watcher.process, "it does not answer").await?;
+        for (_, worker, words) in &workers {
+            lost(worker.admin, &worker.process, words).await?;
         }
-        for process in [&mut watcher.process, &mut worker.process] {
+        let processes = workers.iter_mut().map(|(_, worker, _)| &mut worker.process);
+        for process in processes.chain([&mut watcher.process]) {
             let status = process.terminate(wait::USUAL).await?;
             assert!(status.success(), "{status}");
         }
         Ok(())
     })
+}
+
+/// Waits until lost spans are counted, and told with these words.
+async fn lost(admin: SocketAddr, process: &Process, words: &str) -> Result<()> {
+    let what = format!("{} says {words}", process.name());
+    wait::until(&what, wait::USUAL, async || {
+        let metrics = Metrics::scrape(admin).await?;
+        let failed = metrics.sum("isc_spans_total", &[("result", "failed")]);
+        ensure!(failed > 0.5, "{}", metrics.lines("isc_spans"));
+        let log = process.log();
+        let told = log.lines().find(|line| line.contains("spans are lost"));
+        let told = told.context("it tells nothing")?;
+        ensure!(told.contains(words), "{told}");
+        Ok(())
+    })
+    .await
 }

@@ -34,7 +34,8 @@ pub use ports::{AdminConfig, GrpcConfig, ScalerConfig, WorkerRule};
 pub use select::{LabelOperator, LabelRule, LabelSelector, SelectConfig};
 
 /// The keys that take effect while the watcher runs; the others do at the next start. A dot goes a level down.
-pub(crate) const LIVE_KEYS: [&str; 5] = ["grpc.workers", "log.filter", "pause", "policy", "tenants"];
+pub(crate) const LIVE_KEYS: [&str; 5] =
+    ["grpc.workers", "log.filter", "pause", "policy", "tenants"];
 
 /// The whole configuration. Every key but `servicesDir` has a default.
 #[derive(Clone, Debug, Deserialize)]

@@ -182,7 +182,10 @@ fn the_variables_say_where_the_collector_is_unless_the_configuration_does() {
     let wrong = |_: &str| Some("otel:4317".into());
     let error = TraceConfig::default().place_by(wrong).unwrap_err();
     let told = error.to_string();
-    assert!(told.contains("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT"), "{told}");
+    assert!(
+        told.contains("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT"),
+        "{told}"
+    );
 }
 
 #[tokio::test(start_paused = true)]

@@ -1,6 +1,6 @@
 //! What is seen of changed files.
 
-use std::os::unix::fs::symlink;
+use std::{os::unix::fs::symlink, time::Duration};
 
 use isc_runtime::config::load;
 use prometheus_client::registry::Registry;
