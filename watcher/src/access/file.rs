@@ -1,7 +1,7 @@
 //! What a kubeconfig says, with everything that it refers to: certificates, keys and tokens are read with it, so
 //! that what was read fits together.
 //!
-//! Kube's own reading takes the proxy from the environment as well, and judges NO_PROXY by the address of the
+//! Kube's own reading takes the proxy from the environment as well, and judges `NO_PROXY` by the address of the
 //! proxy instead of the server's.
 
 use std::path::PathBuf;
