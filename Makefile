@@ -35,6 +35,10 @@ overload: setup ## 50,000 waiting requests, 5,000 large ones, 500 workspaces, 10
 	@echo "==> building (release)" && $(RELEASE_BUILD)
 	@for scene in crowd bulk wide idle; do $(ISC_DEV) chaos --scene $$scene || exit 1; done
 
+soak: setup ## half an hour at half of what can be done at most: memory, files, tasks, channels (SCALE=n)
+	@echo "==> building (release)" && $(RELEASE_BUILD)
+	@$(ISC_DEV) chaos --scene soak --scale $(or $(SCALE),1)
+
 upgrade-test: setup build ## an upgrade from an earlier version under load, and the way back (OLD=commit, default the one before)
 	@scripts/upgrade-test.sh $(OLD)
 

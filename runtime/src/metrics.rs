@@ -32,7 +32,12 @@ pub fn register(registry: &mut Registry) {
         ConstGauge::new(now.unwrap_or_default().as_secs_f64()),
     );
     process.register_collector(Box::new(FromProc));
+    registry.register_collector(Box::new(Tasks));
 }
+
+/// Counts the tasks of the runtime that a scrape is answered in.
+#[derive(Debug)]
+struct Tasks;
 
 /// Reads `/proc` at each scrape. What cannot be read is left out.
 #[derive(Debug)]
@@ -94,6 +99,18 @@ impl Collector for FromProc {
     }
 }
 
+// === impl Tasks ===
+
+impl Collector for Tasks {
+    fn encode(&self, mut to: DescriptorEncoder<'_>) -> fmt::Result {
+        let runtime = tokio::runtime::Handle::try_current();
+        let alive = runtime.map_or(0, |runtime| runtime.metrics().num_alive_tasks());
+        let tasks = gauge(alive as u64);
+        let help = "Tasks of the asynchronous runtime that have not ended.";
+        write(&mut to, ("isc_tasks", help, None), &tasks)
+    }
+}
+
 fn gauge(n: u64) -> ConstGauge<i64> {
     ConstGauge::new(i64::try_from(n).unwrap_or(i64::MAX))
 }
@@ -110,8 +127,9 @@ fn write(
 mod tests {
     use super::*;
 
-    #[test]
-    fn a_process_tells_what_it_takes() {
+    #[tokio::test]
+    async fn a_process_tells_what_it_takes() {
+        let _one = tokio::spawn(std::future::pending::<()>());
         let mut registry = Registry::default();
         register(&mut registry);
         let mut text = String::new();
@@ -123,6 +141,7 @@ mod tests {
         };
         assert!(value("process_resident_memory_bytes ") > 1e6, "{text}");
         assert!(value("process_open_fds ") >= 3.0, "{text}");
+        assert!((value("isc_tasks ") - 1.0).abs() < f64::EPSILON, "{text}");
         assert!(value("process_max_fds ") >= value("process_open_fds "));
         assert!(value("process_cpu_seconds_total ") >= 0.0);
         assert!(value("process_start_time_seconds ") > 1.7e9, "{text}");

@@ -2,6 +2,7 @@
 //! ask for a password, and forgets tunnels in which nothing moves.
 
 use std::{
+    collections::BTreeSet,
     net::SocketAddr,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
@@ -41,6 +42,7 @@ pub struct Rules {
 #[derive(Debug, Default)]
 struct Seen {
     tunnels: Vec<String>,
+    open: BTreeSet<usize>,
     turned_away: usize,
     forgotten: usize,
 }
@@ -95,6 +97,12 @@ impl Outlet {
         self.shared.lock().tunnels.clone()
     }
 
+    /// The numbers of the tunnels that lead somewhere now.
+    #[must_use]
+    pub fn open(&self) -> BTreeSet<usize> {
+        self.shared.lock().open.clone()
+    }
+
     /// How many came without the right login.
     #[must_use]
     pub fn turned_away(&self) -> usize {
@@ -143,32 +151,49 @@ impl Shared {
             Some((known, address)) if known == host => TcpStream::connect(address).await,
             _ => TcpStream::connect(target).await,
         };
-        self.lock().tunnels.push(target.to_owned());
+        let number = self.opened(target);
         let Ok(outside) = opened else {
             let answer = b"HTTP/1.1 502 Nobody there\r\nContent-Length: 0\r\n\r\n";
             return Ok(inside.write_all(answer).await?);
         };
         inside.write_all(b"HTTP/1.1 200 Connected\r\n\r\n").await?;
-        self.tunnel(inside, outside).await
+        self.lock().open.insert(number);
+        let led = self.tunnel(&mut inside, &mut outside).await;
+        self.lock().open.remove(&number);
+        if led? {
+            self.forget(inside, outside).await?;
+        }
+        Ok(())
     }
 
-    async fn tunnel(&self, mut inside: TcpStream, mut outside: TcpStream) -> Result<()> {
-        let (limit, how) = self.rules.idle.unwrap_or((Duration::MAX, Forget::Close));
+    fn opened(&self, target: &str) -> usize {
+        let mut seen = self.lock();
+        seen.tunnels.push(target.to_owned());
+        seen.tunnels.len() - 1
+    }
+
+    /// Leads until one end closes it (false), or nothing has moved for too long.
+    async fn tunnel(&self, inside: &mut TcpStream, outside: &mut TcpStream) -> Result<bool> {
+        let limit = self.rules.idle.map_or(Duration::MAX, |(limit, _how)| limit);
         let (mut up, mut down) = (vec![0; 16 * 1024], vec![0; 16 * 1024]);
         loop {
             tokio::select! {
                 read = inside.read(&mut up) => match read? {
-                    0 => return Ok(()),
+                    0 => return Ok(false),
                     n => outside.write_all(&up[..n]).await?,
                 },
                 read = outside.read(&mut down) => match read? {
-                    0 => return Ok(()),
+                    0 => return Ok(false),
                     n => inside.write_all(&down[..n]).await?,
                 },
-                () = tokio::time::sleep(limit) => break,
+                () = tokio::time::sleep(limit) => return Ok(true),
             }
         }
+    }
+
+    async fn forget(&self, inside: TcpStream, outside: TcpStream) -> Result<()> {
         self.lock().forgotten += 1;
+        let how = self.rules.idle.map_or(Forget::Close, |(_limit, how)| how);
         match how {
             Forget::Close => {}
             Forget::Reset => {

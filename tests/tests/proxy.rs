@@ -236,7 +236,14 @@ fn a_tunnel_that_is_forgotten_without_a_word_is_noticed_and_never_used_again() -
         let (proxy, _watcher) = forgetful(scene, (12, Forget::Silently), 15).await?;
         let _worker = scene.worker("worker-1").await?;
         succeeds(scene, "before").await?;
-        forgets(&proxy, 3).await?;
+        let before = proxy.open();
+        wait::until("all tunnels are forgotten", wait::USUAL, async || {
+            let left = &before & &proxy.open();
+            ensure!(left.is_empty(), "{left:?} of {before:?} are not");
+            Ok(())
+        })
+        .await?;
+        assert!(proxy.forgotten() >= 3, "the watches at least");
         let asked = Instant::now();
         succeeds(scene, "after").await?;
         let took = asked.elapsed();

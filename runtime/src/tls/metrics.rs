@@ -57,4 +57,14 @@ impl CertificateMetrics {
             stale: self.stale.get_or_create(&label).clone(),
         }
     }
+
+    /// Tells when the certificate ends that is shown in a use whose files are read elsewhere: Unix time, or
+    /// none where none is shown any more.
+    pub fn ends(&self, r#use: &'static str, not_after: Option<i64>) {
+        let label = UseLabel { r#use };
+        match not_after {
+            Some(second) => drop(self.not_after.get_or_create(&label).set(second)),
+            None => drop(self.not_after.remove(&label)),
+        }
+    }
 }

@@ -1,9 +1,10 @@
 //! Single scenes that take too long for the tests: crowds of waiting requests, large ones, many workspaces,
-//! and idleness.
+//! idleness, and half an hour of steady work.
 
 mod control;
 mod crowd;
 mod idle;
+mod soak;
 mod wide;
 
 use std::path::Path;
@@ -38,6 +39,8 @@ pub enum SceneName {
     Idle,
     /// 5,000 requests spread over 500 workspaces, against as many in one.
     Wide,
+    /// Half an hour at half of what can be done at most: what grows?
+    Soak,
 }
 
 /// Something that a scene has looked at.
@@ -58,7 +61,7 @@ pub async fn play(name: SceneName, scale: f64, dir: &Path) -> Result<Vec<Finding
     let shape = Shape {
         workspaces: if name == SceneName::Wide { 1 } else { 6 },
         workers: 4,
-        slots: 1,
+        slots: if name == SceneName::Soak { 8 } else { 1 },
         retries: true,
         limits: false,
     };
@@ -68,6 +71,7 @@ pub async fn play(name: SceneName, scale: f64, dir: &Path) -> Result<Vec<Finding
         SceneName::Bulk => crowd::weighs(&mut world, scale).await,
         SceneName::Idle => idle::rests(&mut world, scale).await,
         SceneName::Wide => wide::spreads(&mut world, scale).await,
+        SceneName::Soak => soak::lasts(&mut world, scale).await,
     }
 }
 

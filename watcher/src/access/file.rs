@@ -1,12 +1,13 @@
 //! What a kubeconfig says, with everything that it refers to: certificates, keys and tokens are read with it, so
 //! that what was read fits together.
 //!
-//! Kube's own reading takes the proxy from the environment as well, and judges NO_PROXY by the address of the
+//! Kube's own reading takes the proxy from the environment as well, and judges `NO_PROXY` by the address of the
 //! proxy instead of the server's.
 
 use std::path::PathBuf;
 
 use http::Uri;
+use isc_runtime::tls::Certificate;
 use k8s_openapi::ByteString;
 use kube::{
     Config,
@@ -90,6 +91,8 @@ pub(super) struct Found {
     /// Named by it.
     pub(super) proxy: Option<Proxy>,
     pub(super) origin: Origin,
+    /// When the user's certificate ends, Unix time; none where there is none.
+    pub(super) not_after: Option<i64>,
     /// Of everything that was read.
     pub(super) print: Vec<u8>,
 }
@@ -103,6 +106,15 @@ impl Source {
             Self::Named => "a usable kubeconfig",
             Self::File(_) => "a usable `election.kubeconfig`",
             Self::Fixed => "the cluster around this pod",
+        }
+    }
+
+    /// The use of the user's certificate, in metrics.
+    pub(super) fn r#use(&self) -> Option<&'static str> {
+        match self {
+            Self::Named => Some("kubeconfig"),
+            Self::File(_) => Some("election"),
+            Self::Fixed => None,
         }
     }
 
@@ -134,6 +146,7 @@ impl Found {
             config,
             proxy: None,
             origin,
+            not_after: None,
             print: vec![],
         }
     }
@@ -191,9 +204,11 @@ fn found(kubeconfig: Kubeconfig) -> Result<Found, ReadError> {
     let proxy = cluster.proxy_url.as_deref().filter(|url| !url.is_empty());
     let all = serde_json::to_vec(&(&cluster, &user, &config.root_cert));
     let all = all.map_err(|error| ReadError::Client(error.to_string()))?;
+    let not_after = user.client_certificate_data.as_deref().and_then(end);
     config.auth_info = user;
     Ok(Found {
         config,
+        not_after,
         proxy: proxy.map(Proxy::from_kubeconfig).transpose()?,
         origin,
         print: digest(&SHA256, &all).as_ref().to_vec(),
@@ -257,6 +272,13 @@ fn base64(path: &str, what: fn(LoadDataError) -> Kube) -> Result<String, ReadErr
     let text = serde_json::to_value(ByteString(bytes));
     let text = text.ok().and_then(|text| text.as_str().map(str::to_owned));
     Ok(text.expect("bytes are written as a string"))
+}
+
+/// When a certificate ends, Unix time; one that cannot be read is found out when it is used.
+fn end(base64: &str) -> Option<i64> {
+    let ByteString(pem) = serde_json::from_value(base64.into()).ok()?;
+    let first = CertificateDer::from_pem_slice(&pem).ok()?;
+    Some(Certificate::read(&first).ok()?.not_after())
 }
 
 /// The certificates that servers' must be signed by; none where the system's count.

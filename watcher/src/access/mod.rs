@@ -144,6 +144,9 @@ impl Access {
 
     fn of(source: Source, found: Found, proxy: Option<Proxy>, metrics: Arc<Metrics>) -> Self {
         let origin = found.origin.clone();
+        if let Some(r#use) = source.r#use() {
+            metrics.certificates.ends(r#use, found.not_after);
+        }
         let reading = Reading {
             at: None,
             wrong: None,
@@ -280,8 +283,12 @@ impl Access {
             });
         }
         let number = self.state().number + 1;
+        let not_after = found.not_after;
         let state = State::new(number, found, self.inner.proxy.as_ref());
         state.check()?;
+        if let Some(r#use) = self.inner.source.r#use() {
+            self.inner.metrics.certificates.ends(r#use, not_after);
+        }
         let mut now = self
             .inner
             .now

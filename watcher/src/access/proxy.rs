@@ -119,7 +119,7 @@ fn is_loopback(server: &Uri) -> bool {
     host.eq_ignore_ascii_case("localhost") || host.parse().is_ok_and(is_loopback)
 }
 
-/// What of a NO_PROXY list counts for a server at that port, in the form that the matcher knows: it has no
+/// What of a `NO_PROXY` list counts for a server at that port, in the form that the matcher knows: it has no
 /// ports, and says `.example.com` for `*.example.com`.
 fn around(list: &str, port: u16) -> String {
     let of_port = |entry: &str| {

@@ -43,6 +43,17 @@ fn access(file: &Path) -> Result<Access, ReadError> {
     Access::private(file.to_owned(), metrics)
 }
 
+/// Writes a certificate that ends with that year, and its key; returns the user that has them.
+fn certificate(dir: &Path, year: i32) -> &'static str {
+    let mut params = rcgen::CertificateParams::default();
+    params.not_after = rcgen::date_time_ymd(year, 12, 31);
+    let key = rcgen::KeyPair::generate().unwrap();
+    let certificate = params.self_signed(&key).unwrap();
+    std::fs::write(dir.join("crt"), certificate.pem()).unwrap();
+    std::fs::write(dir.join("key"), key.serialize_pem()).unwrap();
+    "client-certificate: crt, client-key: key"
+}
+
 async fn ask(client: &Client) -> (u16, bool) {
     let request = http::Request::get("/").body(kube::client::Body::empty());
     let answer = client.send(request.unwrap()).await.unwrap();
@@ -92,4 +103,28 @@ async fn what_cannot_be_used_or_leads_elsewhere_changes_nothing() {
         drop(reading);
         assert_eq!(ask(&client).await, (200, false), "{why}");
     }
+}
+
+#[tokio::test]
+async fn the_end_of_the_users_certificate_is_told_as_long_as_there_is_one() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("kubeconfig");
+    write(&file, "https://here", certificate(dir.path(), 2040));
+    let mut registry = Registry::default();
+    let metrics = Arc::new(Metrics::new(&mut registry));
+    let access = Access::private(file.clone(), metrics).unwrap();
+    let told = || {
+        let mut text = String::new();
+        prometheus_client::encoding::text::encode(&mut text, &registry).unwrap();
+        let name = "isc_certificate_not_after_seconds{use=\"election\"} ";
+        let line = text.lines().find_map(|line| line.strip_prefix(name));
+        line.map(str::to_owned)
+    };
+    assert_eq!(told().as_deref(), Some("2240524800"));
+    certificate(dir.path(), 2041);
+    access.read(&mut *access.inner.reading.lock().await).await;
+    assert_eq!(told().as_deref(), Some("2272060800"));
+    write(&file, "https://here", "token: a");
+    access.read(&mut *access.inner.reading.lock().await).await;
+    assert_eq!(told(), None);
 }

@@ -38,6 +38,9 @@ fn with_a_sample_each(registry: &mut Registry) -> Metrics {
     for name in ["grpc", "scaler", "amqp", "tracing"] {
         drop(metrics.certificates.of(name, true));
     }
+    for name in ["kubeconfig", "election"] {
+        metrics.certificates.ends(name, Some(0));
+    }
     trace::Counts::default().register(registry);
     metrics
 }
