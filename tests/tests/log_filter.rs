@@ -1,6 +1,6 @@
 //! What is logged, changed while the processes run.
 
-use anyhow::{Result, ensure};
+use anyhow::{Context as _, Result, ensure};
 use isc_tests::{Process, Scene, isc, isc::set, scene, wait};
 use serde_json::{Value, json};
 
@@ -69,6 +69,10 @@ fn the_filter_of_the_log_changes_while_watcher_and_worker_run() -> Result<()> {
         }
         let log = watcher.process.log();
         assert!(!log.contains("takes effect at the next start"), "{log}");
+        for line in worker.process.log().lines() {
+            let event: Value = serde_json::from_str(line).with_context(|| line.to_owned())?;
+            assert!(event["level"].is_string(), "{line}");
+        }
         Ok(())
     })
 }

@@ -8,7 +8,7 @@ use std::{
 
 use super::{LogConfig, VARIABLE, refilter};
 use crate::{
-    config,
+    config::{self, ConfigError},
     files::{self, FileWatch},
     nag::Nag,
 };
@@ -47,15 +47,20 @@ async fn follow(file: &Path, filter: &mut String) {
         // With an eye on them first: what changes while it is read is seen.
         let folders = BTreeSet::from(files::folders_of(file));
         watch.arm(&folders, &mut nag);
-        refresh(file, filter, &mut nag);
+        let named = file.to_owned();
+        // A disk that hangs holds up nothing else.
+        let reading = tokio::task::spawn_blocking(move || config::load(Some(&named)));
+        if let Ok(read) = reading.await {
+            refresh(read, filter, &mut nag);
+        }
         if folders == BTreeSet::from(files::folders_of(file)) {
             watch.changed().await;
         }
     }
 }
 
-fn refresh(file: &Path, filter: &mut String, nag: &mut Nag) {
-    let wanted = match config::load::<Section>(Some(file)) {
+fn refresh(read: Result<Section, ConfigError>, filter: &mut String, nag: &mut Nag) {
+    let wanted = match read {
         Ok(section) => section.log.filter,
         Err(error) => {
             nag.trouble(&format!("{error}; `{filter}` stays in force"));

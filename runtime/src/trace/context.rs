@@ -54,7 +54,9 @@ impl Context {
     fn from_ids(trace: TraceId, span: SpanId, sampled: bool, state: &str) -> Option<Self> {
         let named = trace != TraceId::INVALID && span != SpanId::INVALID;
         let state = state.trim();
-        let usable = state.len() <= STATE_MAX && TraceState::from_str(state).is_ok();
+        // The library lets any character through in a value, and it becomes a part of a job's environment.
+        let plain = state.bytes().all(|byte| (b' '..=b'~').contains(&byte));
+        let usable = plain && state.len() <= STATE_MAX && TraceState::from_str(state).is_ok();
         named.then(|| Self {
             trace,
             span,
@@ -148,7 +150,8 @@ mod tests {
 
     #[test]
     fn a_tracestate_that_is_none_is_left_out_alone() {
-        for state in ["no equals sign", &format!("a={}", "x".repeat(STATE_MAX))] {
+        let long = format!("a={}", "x".repeat(STATE_MAX));
+        for state in ["no equals sign", &long, "a=\0", "a=b\nc=d", "a=\u{e4}"] {
             let context = Context::parse(GOOD, state).unwrap();
             assert_eq!(
                 (context.traceparent().as_str(), &*context.state),
