@@ -12,7 +12,7 @@ use tokio::time::Instant;
 use super::Finding;
 use crate::{Metrics, chaos::world::World, wait};
 use load::Load;
-use trend::per_second;
+use trend::{mean, per_second};
 
 /// How long it lasts, at scale 1.
 const SOAK: Duration = Duration::from_secs(30 * 60);
@@ -86,7 +86,7 @@ fn trends(looks: &[Look], lasts: Duration) -> Vec<Finding> {
             .map(|look| (look.at.as_secs_f64(), look.all[number].memory_mb))
             .collect();
         let slope = per_second(&points);
-        let mean = points.iter().map(|(_, mb)| mb).sum::<f64>() / points.len().max(1) as f64;
+        let mean = mean(points.iter().map(|(_, mb)| *mb));
         let grew = slope * lasts.as_secs_f64();
         let limit = GROWTH_MB.max(mean * GROWTH_SHARE);
         Finding {
