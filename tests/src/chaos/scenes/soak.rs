@@ -130,9 +130,19 @@ async fn leaks(world: &mut World, before: &[(String, f64)]) -> Result<Vec<Findin
 
 /// What there is of everything that may leak, before anything was asked for.
 async fn idle(world: &World) -> Result<Vec<(String, f64)>> {
-    // The first pages of a process open files of their own.
-    counts(world).await?;
-    counts(world).await
+    let workers: f64 = world.workers.iter().map(|_| 1.0).sum();
+    wait::until("everybody is connected", IDLE_LIMIT, async || {
+        let found = counts(world).await?;
+        let of = |name: &str| found.iter().find(|(what, _)| what == name).map(|(_, n)| *n);
+        // Each worker has a connection, and the watcher; RabbitMQ counts every few seconds.
+        let (sessions, connections) = (of("sessions"), of("connections of the broker"));
+        ensure!(
+            sessions >= Some(workers) && connections > Some(workers),
+            "{sessions:?} sessions, {connections:?} connections of the broker"
+        );
+        Ok(found)
+    })
+    .await
 }
 
 async fn counts(world: &World) -> Result<Vec<(String, f64)>> {
