@@ -152,7 +152,7 @@ impl Shared {
             _ => TcpStream::connect(target).await,
         };
         let number = self.opened(target);
-        let Ok(outside) = opened else {
+        let Ok(mut outside) = opened else {
             let answer = b"HTTP/1.1 502 Nobody there\r\nContent-Length: 0\r\n\r\n";
             return Ok(inside.write_all(answer).await?);
         };

@@ -73,7 +73,7 @@ fn a_token_is_replaced_while_the_watcher_runs() -> Result<()> {
         ];
         let file = scene.provider.kubeconfig.clone();
         let text = fs::read_to_string(&file)?.replace(&old, &new);
-        let watches = front.calls(Call::is_watch).len();
+        let begun = front.calls(Call::is_watch).len();
 
         // Half of it, up to the middle of the token.
         fs::write(&file, &text[..text.find(&new).unwrap_or_default() + 10])?;
@@ -84,7 +84,7 @@ fn a_token_is_replaced_while_the_watcher_runs() -> Result<()> {
         reloads(&watcher, "ok", 1.0, 0.0).await?;
         assert_eq!(
             front.calls(Call::is_watch).len(),
-            watches,
+            begun,
             "a watch that runs goes on"
         );
         revoke(&front, &old);

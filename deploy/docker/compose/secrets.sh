@@ -62,13 +62,15 @@ for reader in watcher worker; do
     give "$secrets/$reader/tls.key" $nonroot 0400 <"$work/$reader.key"
 done
 
-# RabbitMQ: its image reads any file of its conf.d folder. Nobody else has this volume, and the number of the
+# RabbitMQ reads any file of its conf.d folder as configuration. Nobody else has this volume, and the number of the
 # image's user is not known here, so everybody may read its key there.
 password=$(random)
+mkdir -p "$secrets"/broker/conf.d
+chmod 0755 "$secrets"/broker/conf.d
 give "$secrets"/broker/ca.crt 0:0 0444 <"$work"/inside.ca.crt
 give "$secrets"/broker/tls.crt 0:0 0444 <"$work"/rabbitmq.crt
 give "$secrets"/broker/tls.key 0:0 0444 <"$work"/rabbitmq.key
-give "$secrets"/broker/20-isc.conf 0:0 0444 <<CONFIGURATION
+give "$secrets"/broker/conf.d/20-isc.conf 0:0 0444 <<CONFIGURATION
 default_user = isc
 default_pass = $password
 loopback_users = none

@@ -12,7 +12,7 @@ use tokio::time::Instant;
 use super::Finding;
 use crate::{Metrics, chaos::world::World, wait};
 use load::Load;
-use trend::per_second;
+use trend::{mean, per_second};
 
 /// How long it lasts, at scale 1.
 const SOAK: Duration = Duration::from_secs(30 * 60);
@@ -86,7 +86,7 @@ fn trends(looks: &[Look], lasts: Duration) -> Vec<Finding> {
             .map(|look| (look.at.as_secs_f64(), look.all[number].memory_mb))
             .collect();
         let slope = per_second(&points);
-        let mean = points.iter().map(|(_, mb)| mb).sum::<f64>() / points.len().max(1) as f64;
+        let mean = mean(points.iter().map(|(_, mb)| *mb));
         let grew = slope * lasts.as_secs_f64();
         let limit = GROWTH_MB.max(mean * GROWTH_SHARE);
         Finding {
@@ -130,9 +130,19 @@ async fn leaks(world: &mut World, before: &[(String, f64)]) -> Result<Vec<Findin
 
 /// What there is of everything that may leak, before anything was asked for.
 async fn idle(world: &World) -> Result<Vec<(String, f64)>> {
-    // The first pages of a process open files of their own.
-    counts(world).await?;
-    counts(world).await
+    let workers: f64 = world.workers.iter().map(|_| 1.0).sum();
+    wait::until("everybody is connected", IDLE_LIMIT, async || {
+        let found = counts(world).await?;
+        let of = |name: &str| found.iter().find(|(what, _)| what == name).map(|(_, n)| *n);
+        // Each worker has a connection, and the watcher; RabbitMQ counts every few seconds.
+        let (sessions, connections) = (of("sessions"), of("connections of the broker"));
+        ensure!(
+            sessions >= Some(workers) && connections > Some(workers),
+            "{sessions:?} sessions, {connections:?} connections of the broker"
+        );
+        Ok(found)
+    })
+    .await
 }
 
 async fn counts(world: &World) -> Result<Vec<(String, f64)>> {

@@ -1,10 +1,17 @@
 //! The line through many points.
 
+/// The mean; 0 of nothing.
+pub(super) fn mean(values: impl Iterator<Item = f64>) -> f64 {
+    let (sum, count) = values.fold((0.0, 0.0_f64), |(sum, count), value| {
+        (sum + value, count + 1.0)
+    });
+    sum / count.max(1.0)
+}
+
 /// How much the second of each pair grows with the first, by least squares; 0 where that cannot be said.
 pub(super) fn per_second(points: &[(f64, f64)]) -> f64 {
-    let count = points.len().max(1) as f64;
-    let mean = |of: fn(&(f64, f64)) -> f64| points.iter().map(of).sum::<f64>() / count;
-    let (x, y) = (mean(|point| point.0), mean(|point| point.1));
+    let x = mean(points.iter().map(|point| point.0));
+    let y = mean(points.iter().map(|point| point.1));
     let above: f64 = points
         .iter()
         .map(|point| (point.0 - x) * (point.1 - y))
