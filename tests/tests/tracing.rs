@@ -252,6 +252,9 @@ fn a_watcher_that_was_killed_leaves_one_trace_with_one_request() -> Result<()> {
 #[test]
 fn nobody_waits_for_a_collector_that_is_away_or_hangs_or_refuses() -> Result<()> {
     scene::run(async |scene| {
+        for name in ["away", "refusing", "stranger"] {
+            scene.service(name, TRACED)?;
+        }
         // Whoever connects there is never answered.
         let silent = TcpListener::bind("127.0.0.1:0").await?;
         let hanging = format!("http://{}", silent.local_addr()?);
@@ -270,7 +273,6 @@ fn nobody_waits_for_a_collector_that_is_away_or_hangs_or_refuses() -> Result<()>
             ("refusing", plain(&refusing.url), "PermissionDenied"),
             ("stranger", tls, "not in `tracing.tls.caFile`"),
         ] {
-            scene.service(name, TRACED)?;
             let mut config = scene.worker_config(name);
             set(&mut config, "services", json!([name]));
             set(&mut config, "tracing", tracing);

@@ -81,7 +81,7 @@ impl Spans {
         error: Option<&'static str>,
     ) {
         let Sending { place, start } = sending;
-        self.0.record(place, || {
+        self.0.record(&place, || {
             let destination = format!("{}:{service}", topology.exchange());
             Span {
                 name: format!("publish {destination}").into(),
@@ -107,7 +107,7 @@ impl Spans {
 
     /// An attempt was given to a worker: it waited until now.
     pub(crate) fn granted(&self, assignment: &Assignment, request: &Context, now: Duration) {
-        self.0.record(self.0.child(request, false), || Span {
+        self.0.record(&self.0.child(request, false), || Span {
             name: "queue".into(),
             kind: SpanKind::Internal,
             start: time(assignment.due, now),
@@ -140,16 +140,17 @@ impl Spans {
             _ => Some("retry"),
         };
         let phase = write.status.phase;
-        self.0.record(self.0.child(&place.context, false), || Span {
-            name: "write status".into(),
-            kind: SpanKind::Client,
-            start: began,
-            end,
-            attributes: vec![KeyValue::new("isc.request.phase", word(phase))],
-            error: refused.map(Into::into),
-        });
+        self.0
+            .record(&self.0.child(&place.context, false), || Span {
+                name: "write status".into(),
+                kind: SpanKind::Client,
+                start: began,
+                end,
+                attributes: vec![KeyValue::new("isc.request.phase", word(phase))],
+                error: refused.map(Into::into),
+            });
         if refused.is_none() && has_ended(&write.status) {
-            self.0.record(place, || request(write, queued, end));
+            self.0.record(&place, || request(write, queued, end));
         }
     }
 }

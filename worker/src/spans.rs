@@ -78,7 +78,7 @@ impl Begun {
         error: Option<std::borrow::Cow<'static, str>>,
     ) {
         self.attributes.push(last);
-        tracer.record(self.place, || Span {
+        tracer.record(&self.place, || Span {
             name: name.into(),
             kind,
             start: self.start,

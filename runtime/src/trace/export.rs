@@ -62,7 +62,7 @@ struct ResultLabel {
 /// Sends what a tracer records.
 pub struct Exporter {
     spans: mpsc::Receiver<SpanData>,
-    exporter: SpanExporter,
+    library: SpanExporter,
     tls: Option<Arc<Tls>>,
     counts: Counts,
     nag: Nag,
@@ -104,16 +104,16 @@ impl Exporter {
         spans: mpsc::Receiver<SpanData>,
         counts: Counts,
     ) -> Result<Self, TraceError> {
-        let mut exporter = SpanExporter::builder()
+        let mut library = SpanExporter::builder()
             .with_tonic()
             .with_timeout(TIMEOUT)
             .with_channel(collector.channel())
             .build()?;
         // With what OTEL_RESOURCE_ATTRIBUTES says, such as the pod.
-        exporter.set_resource(&Resource::builder().with_attributes(names).build());
+        library.set_resource(&Resource::builder().with_attributes(names).build());
         Ok(Self {
             spans,
-            exporter,
+            library,
             tls: collector.tls.clone(),
             counts,
             nag: Nag::new("the OpenTelemetry collector"),
@@ -173,7 +173,7 @@ impl Exporter {
     async fn send(&mut self, batch: Vec<SpanData>) {
         let spans = batch.len();
         // The exporter's own limit does not cover a call that hangs.
-        let sent = tokio::time::timeout(TIMEOUT, self.exporter.export(batch)).await;
+        let sent = tokio::time::timeout(TIMEOUT, self.library.export(batch)).await;
         let trouble = match sent {
             Ok(Ok(())) => {
                 self.nag.well();

@@ -143,7 +143,7 @@ impl Tracer {
     }
 
     /// Hands a span that has ended to the exporter, unless it is not recorded. Never waits.
-    pub fn record(&self, place: Place, span: impl FnOnce() -> Span) {
+    pub fn record(&self, place: &Place, span: impl FnOnce() -> Span) {
         let Some(live) = self.live.as_ref().filter(|_| place.context.sampled) else {
             return;
         };
@@ -164,7 +164,7 @@ impl Place {
     }
 }
 
-fn data(place: Place, span: Span, scope: InstrumentationScope) -> SpanData {
+fn data(place: &Place, span: Span, scope: InstrumentationScope) -> SpanData {
     let (parent, remote) = place.parent.unwrap_or((SpanId::INVALID, false));
     SpanData {
         span_context: place.context.to_span_context(),

@@ -58,14 +58,14 @@ fn the_span_of_a_request_hangs_below_its_callers() {
     let place = tracer.request(UID, Some(&caller)).unwrap();
     let attempt = tracer.child(&place.context, true);
     assert_eq!(attempt.context.trace, caller.trace);
-    tracer.record(place.clone(), span);
+    tracer.record(&place, span);
     let sent = spans.try_recv().unwrap();
     assert_eq!(sent.parent_span_id, caller.span);
     assert_eq!(sent.span_context.trace_id(), caller.trace);
     assert_eq!(sent.span_context.trace_state().header(), "vendor=x");
     assert_eq!(sent.status, Status::error("JobFailed"));
     assert!(sent.parent_span_is_remote && sent.end_time >= sent.start_time);
-    tracer.record(attempt, span);
+    tracer.record(&attempt, span);
     assert_eq!(spans.try_recv().unwrap().parent_span_id, place.context.span);
 }
 
@@ -75,7 +75,7 @@ fn what_the_caller_does_not_record_is_not_recorded_but_passed_on() {
     let caller = caller(&CALLER.replace("-01", "-00"));
     let place = tracer.request(UID, Some(&caller)).unwrap();
     assert_eq!(tracer.child(&place.context, true).context, caller);
-    tracer.record(place, span);
+    tracer.record(&place, span);
     assert!(spans.try_recv().is_err());
 }
 
@@ -109,7 +109,7 @@ fn the_ratio_says_how_many_of_our_own_traces_are_recorded() {
 fn spans_that_nobody_takes_are_dropped_and_counted() {
     let (tracer, _spans) = tracer(1.0);
     for uid in ["a", "b", "c"] {
-        tracer.record(tracer.request(uid, None).unwrap(), span);
+        tracer.record(&tracer.request(uid, None).unwrap(), span);
     }
     let mut registry = prometheus_client::registry::Registry::default();
     tracer.live.unwrap().counts.register(&mut registry);
@@ -196,7 +196,7 @@ async fn a_collector_that_is_away_holds_nobody_up() {
     };
     let collector = config.collector(&CertificateMetrics::default()).unwrap();
     let (tracer, exporter) = Tracer::new(&collector, []).unwrap();
-    tracer.record(tracer.request(UID, None).unwrap(), span);
+    tracer.record(&tracer.request(UID, None).unwrap(), span);
     let stop = tokio_util::sync::CancellationToken::new();
     stop.cancel();
     let ended = tokio::time::timeout(Duration::from_secs(3), exporter.run(stop)).await;

@@ -6,12 +6,13 @@ use super::*;
 
 #[test]
 fn a_trace_goes_with_tickets_assignments_and_writes_and_is_not_kept_after_the_end() {
-    let trace = Some(Arc::new(Trace {
+    let kept = Arc::new(Trace {
         id: [1; 16],
         span: [2; 8],
         sampled: true,
         state: None,
-    }));
+    });
+    let trace = Some(kept.clone());
     let mut story = Story::settled();
     let mut observation = story.observation("a", None, false);
     observation.trace.clone_from(&trace);
@@ -34,8 +35,7 @@ fn a_trace_goes_with_tickets_assignments_and_writes_and_is_not_kept_after_the_en
     let carried: Vec<_> = effects.iter().filter_map(carried).collect();
     let wanted = ["ticket", "assignment", "write"].map(|to| (to, trace.clone()));
     assert_eq!(carried, wanted);
-    drop((carried, wanted, effects));
+    drop((carried, wanted, effects, trace));
     story.written("a");
-    let trace = trace.unwrap();
-    assert_eq!(Arc::strong_count(&trace), 1, "nothing of it is kept");
+    assert_eq!(Arc::strong_count(&kept), 1, "nothing of it is kept");
 }
