@@ -9,6 +9,7 @@ use std::{
 };
 
 use anyhow::{Context as _, Result, ensure};
+use futures::future::try_join_all;
 use isc_tests::{
     Outlet, Scene, Watcher, Who,
     isc::{program, readiness, set},
@@ -235,7 +236,9 @@ fn a_tunnel_that_is_forgotten_without_a_word_is_noticed_and_never_used_again() -
         // A little longer than a connection that nobody uses is kept, and shorter than a watch.
         let (proxy, _watcher) = forgetful(scene, (12, Forget::Silently), 15).await?;
         let _worker = scene.worker("worker-1").await?;
-        succeeds(scene, "before").await?;
+        // Enough at once to leave a connection for each call that comes later.
+        let at_once = (0..8).map(|number| format!("before-{number}"));
+        try_join_all(at_once.map(async |name| succeeds(scene, &name).await)).await?;
         let before = proxy.open();
         wait::until("all tunnels are forgotten", wait::USUAL, async || {
             let left = &before & &proxy.open();
