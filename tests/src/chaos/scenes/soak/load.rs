@@ -41,10 +41,11 @@ impl<'a> Load<'a> {
     /// How many requests end in a second while there are always some under way.
     pub(super) async fn at_most(&self, lasts: Duration) -> Result<f64> {
         let begun = Instant::now();
-        let under_way = Cell::new(0.0);
-        let makes = stream::iter(0..).map(Ok::<usize, anyhow::Error>);
+        let (under_way, is_over) = (Cell::new(0.0), Cell::new(false));
+        let numbers = stream::iter(0..).take_while(|_| std::future::ready(!is_over.get()));
+        let makes = numbers.map(Ok::<usize, anyhow::Error>);
         let many = makes.try_for_each_concurrent(AT_A_TIME, async |_number| {
-            while under_way.get() > UNDER_WAY {
+            while under_way.get() > UNDER_WAY && !is_over.get() {
                 tokio::time::sleep(LOOK).await;
             }
             self.one().await
@@ -54,13 +55,11 @@ impl<'a> Load<'a> {
                 tokio::time::sleep(LOOK).await;
                 under_way.set(self.made() - self.succeeded().await?);
             }
-            self.succeeded().await
+            let rate = self.succeeded().await? / begun.elapsed().as_secs_f64();
+            is_over.set(true);
+            Ok(rate)
         };
-        let ended = tokio::select! {
-            failed = many => return failed.map(|()| 0.0),
-            ended = look => ended?,
-        };
-        let rate = ended / begun.elapsed().as_secs_f64();
+        let ((), rate) = tokio::try_join!(many, look)?;
         self.all_ended().await?;
         Ok(rate)
     }
