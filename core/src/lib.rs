@@ -21,5 +21,6 @@ pub mod schedule;
 pub mod status;
 pub mod text;
 pub mod throttle;
+pub mod trace;
 pub mod worker_session;
 pub mod writes;

@@ -156,6 +156,13 @@ impl Life {
         }
     }
 
+    /// Since when the newest attempt was due: it was accepted then, or the attempt before it ended.
+    #[must_use]
+    pub fn due(&self) -> Moment {
+        let before = self.past.last().and_then(|past| past.end_time);
+        before.map_or(self.queued, Moment::told)
+    }
+
     /// When a clock of it runs out next, if time alone can change it: its pause, the queue's clock or
     /// the deadline's.
     #[must_use]

@@ -4,6 +4,7 @@
 //! It knows the product from outside only: its binaries, its manifests, its API and its metrics.
 
 pub mod chaos;
+pub mod collector;
 pub mod environment;
 pub mod exports;
 pub mod front;
@@ -28,6 +29,7 @@ pub mod trail;
 pub mod wait;
 pub mod work;
 
+pub use collector::Collector;
 pub use environment::Environment;
 pub use front::Front;
 pub use identity::Who;

@@ -17,7 +17,9 @@ use isc_core::{
     engine::{self, Reconfigure},
     writes::Pace,
 };
-use isc_runtime::{amqp::AmqpConfig, config::ConfigError, services, telemetry::LogConfig};
+use isc_runtime::{
+    amqp::AmqpConfig, config::ConfigError, services, telemetry::LogConfig, trace::TraceConfig,
+};
 use serde::Deserialize;
 
 use crate::{kinds::Kinds, select::Select};
@@ -32,7 +34,8 @@ pub use ports::{AdminConfig, GrpcConfig, ScalerConfig, WorkerRule};
 pub use select::{LabelOperator, LabelRule, LabelSelector, SelectConfig};
 
 /// The keys that take effect while the watcher runs; the others do at the next start. A dot goes a level down.
-pub(crate) const LIVE_KEYS: [&str; 4] = ["grpc.workers", "pause", "policy", "tenants"];
+pub(crate) const LIVE_KEYS: [&str; 5] =
+    ["grpc.workers", "log.filter", "pause", "policy", "tenants"];
 
 /// The whole configuration. Every key but `servicesDir` has a default.
 #[derive(Clone, Debug, Deserialize)]
@@ -103,6 +106,8 @@ pub struct WatcherConfig {
     /// Logging.
     #[serde(default)]
     pub log: LogConfig,
+    /// Where spans are sent. Default: nowhere.
+    pub tracing: Option<TraceConfig>,
 }
 
 /// The `status` section.
@@ -218,7 +223,8 @@ impl WatcherConfig {
         self.kcp.check()?;
         Select::new(self)?;
         self.pause.check()?;
-        self.tenants.check()
+        self.tenants.check()?;
+        self.tracing.as_ref().map_or(Ok(()), TraceConfig::check)
     }
 
     /// What the engine needs of it.

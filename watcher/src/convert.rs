@@ -13,6 +13,7 @@ use isc_proto::{
     ticket::UID_MAX,
     v1::{self, watcher_message::Message as ToWire, worker_message::Message as FromWire},
 };
+use isc_runtime::trace::Context;
 
 use outcomes::outcome;
 
@@ -152,9 +153,9 @@ fn attempt_id(wire: v1::AttemptId, field: &'static str) -> Result<AttemptId, Wir
     }
 }
 
-/// A message to a worker.
+/// A message to a worker. An assignment carries the context of the request's span.
 #[must_use]
-pub(crate) fn to_wire(message: ToWorker) -> v1::WatcherMessage {
+pub(crate) fn to_wire(message: ToWorker, trace: Option<&Context>) -> v1::WatcherMessage {
     let id = |id: AttemptId| Some(wire_id(&id));
     let message = match message {
         ToWorker::Welcome {
@@ -172,7 +173,7 @@ pub(crate) fn to_wire(message: ToWorker) -> v1::WatcherMessage {
             stop: stop.iter().map(wire_id).collect(),
         }),
         ToWorker::HeartbeatAck(seq) => ToWire::HeartbeatAck(v1::HeartbeatAck { seq }),
-        ToWorker::Assignment(assignment) => ToWire::Assignment(to_assignment(&assignment)),
+        ToWorker::Assignment(assignment) => ToWire::Assignment(to_assignment(&assignment, trace)),
         ToWorker::Refusal(at, why) => ToWire::Refusal(v1::Refusal {
             id: id(at),
             reason: why.into(),
@@ -190,7 +191,7 @@ pub(crate) fn to_wire(message: ToWorker) -> v1::WatcherMessage {
     }
 }
 
-fn to_assignment(assignment: &Assignment) -> v1::Assignment {
+fn to_assignment(assignment: &Assignment, trace: Option<&Context>) -> v1::Assignment {
     v1::Assignment {
         id: Some(wire_id(&assignment.id)),
         failed: assignment.failed,
@@ -205,8 +206,11 @@ fn to_assignment(assignment: &Assignment) -> v1::Assignment {
         }),
         requester: assignment.requester.to_string(),
         idempotency_key: assignment.idempotency_key.to_string(),
-        traceparent: String::new(),
+        traceparent: trace.map(Context::traceparent).unwrap_or_default(),
         result_max_bytes: assignment.result_max_bytes,
+        tracestate: trace
+            .map(|trace| trace.state.to_string())
+            .unwrap_or_default(),
     }
 }
 

@@ -28,6 +28,7 @@ mod ports;
 mod reload;
 mod scaler;
 mod select;
+mod spans;
 mod tickets;
 mod tls;
 
@@ -42,6 +43,7 @@ use isc_runtime::{
     config::ConfigError,
     services::{Catalogue, CatalogueError},
     tls::{ClientCredentials, TlsError},
+    trace::{Collector, TraceError},
 };
 use prometheus_client::registry::Registry;
 use serde_json::{Map, Value};
@@ -64,6 +66,7 @@ use parts::{Common, Parts, text};
 use policy::{Policy, PolicyError};
 use ports::{Ports, listen};
 use select::Select;
+use spans::Spans;
 
 /// Why the watcher cannot start or go on.
 #[derive(Debug, thiserror::Error)]
@@ -89,6 +92,9 @@ pub enum WatcherError {
     /// There is no way to reach kcp.
     #[error(transparent)]
     Kubeconfig(#[from] KubeconfigError),
+    /// Spans cannot be sent.
+    #[error(transparent)]
+    Trace(#[from] TraceError),
     /// There can be no election.
     #[error(transparent)]
     Election(#[from] ElectionError),
@@ -142,6 +148,8 @@ struct Prepared {
     allowed: watch::Sender<Arc<Allowed>>,
     /// For the broker.
     credentials: Option<Arc<ClientCredentials>>,
+    /// Where spans are sent.
+    collector: Option<Collector>,
     /// All keys of the configuration.
     keys: Map<String, Value>,
     topology: isc_runtime::amqp::Topology,
@@ -161,6 +169,8 @@ fn prepare(
     config.amqp.addresses()?;
     audit::check(config.audit.as_ref())?;
     let credentials = config.amqp.credentials(&metrics.certificates)?;
+    let tracing = config.tracing.as_ref();
+    let collector = tracing.map(|to| to.collector(&metrics.certificates));
     let allowed = watch::Sender::new(Arc::new(Allowed::new(&config.grpc)?));
     let services = watch::Sender::new(Arc::new(catalogue));
     let audited = config.audit.is_some();
@@ -174,6 +184,7 @@ fn prepare(
         policy,
         allowed,
         credentials,
+        collector: collector.transpose()?,
         keys: isc_runtime::config::load(file)?,
         topology,
         clients,
@@ -198,14 +209,19 @@ pub async fn run(
     let prepared = prepare(&config, file.as_deref(), metrics.clone(), access)?;
     let doors = Ports::open(&config, &metrics).await?;
     let admin_listener = listen("admin.listen", config.admin.listen).await?;
+    let (spans, exporter) = Spans::new(prepared.collector.as_ref(), &config.instance)?;
     let common = Common {
         metrics: metrics.clone(),
+        spans,
         readiness: Readiness::default(),
         shutdown,
         rest: CancellationToken::new(),
     };
     let (readiness, rest) = (common.readiness.clone(), common.rest.clone());
     let mut parts = Parts::new(common);
+    if let Some(exporter) = exporter {
+        parts.export(exporter, &mut registry);
+    }
     parts.keep(prepared.clients.access().clone());
     let ears = Arc::new(OnceLock::new());
     parts.serve(doors, &prepared, &ears);

@@ -101,6 +101,10 @@ async fn run(args: Args) -> anyhow::Result<ExitCode> {
         println!("ok");
         return Ok(ExitCode::SUCCESS);
     }
-    isc_watcher::run(config, args.config, shutdown::on_signals()?).await?;
+    let following = telemetry::follow_filter(args.config.clone(), config.log.filter.clone());
+    tokio::select! {
+        ended = isc_watcher::run(config, args.config, shutdown::on_signals()?) => ended?,
+        never = following => match never {},
+    }
     Ok(ExitCode::SUCCESS)
 }

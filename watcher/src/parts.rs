@@ -14,7 +14,9 @@ use isc_runtime::{
     admin::Readiness,
     services::Catalogue,
     tls::{ClientCredentials, Credentials},
+    trace::Exporter,
 };
+use prometheus_client::registry::Registry;
 use serde_json::{Map, Value};
 use tokio::{
     sync::{mpsc, watch},
@@ -37,6 +39,7 @@ use crate::{
     ports::Ports,
     reload::{Outlets, Reloader, Sources},
     scaler::{Demand, Scaler},
+    spans::Spans,
 };
 
 /// Events that wait for the engine; whoever brings more waits.
@@ -57,6 +60,8 @@ const MARK: Duration = Duration::from_secs(1);
 pub(crate) struct Common {
     /// For counting.
     pub(crate) metrics: Arc<Metrics>,
+    /// For tracing.
+    pub(crate) spans: Spans,
     /// What is there.
     pub(crate) readiness: Readiness,
     /// Ends the engine.
@@ -134,6 +139,16 @@ impl Parts {
         self.running.spawn(async move { (name, part.await) });
     }
 
+    /// Adds what sends spans, and shows what becomes of them.
+    pub(crate) fn export(&mut self, exporter: Exporter, registry: &mut Registry) {
+        exporter.counts().register(registry);
+        let exporting = exporter.run(self.common.rest.clone());
+        self.add("the exporter of spans", async {
+            exporting.await;
+            Ok(())
+        });
+    }
+
     /// Adds the reader of a kubeconfig.
     pub(crate) fn keep(&mut self, access: Access) {
         let rest = self.common.rest.clone();
@@ -174,6 +189,7 @@ impl Parts {
             policy,
             allowed,
             credentials,
+            collector: _used,
             keys,
             topology,
             clients,
@@ -197,6 +213,7 @@ impl Parts {
             demands: self.demands.clone(),
             audit: self.audit.clone(),
             metrics,
+            spans: self.common.spans.clone(),
         };
         let from = Inputs {
             beats: from_beats,

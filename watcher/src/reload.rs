@@ -7,14 +7,14 @@ use std::{
     collections::BTreeSet,
     path::{Path, PathBuf},
     sync::{Arc, Mutex, PoisonError},
-    time::Duration,
 };
 
 use isc_core::engine::{Event, Reconfigure};
-use isc_runtime::{config, nag::Nag, services::Catalogue};
-use notify::{
-    EventKind, RecommendedWatcher, RecursiveMode, Watcher as _,
-    event::{AccessKind, AccessMode},
+use isc_runtime::{
+    config,
+    files::{FileWatch, folders_of, may_be},
+    nag::Nag,
+    services::Catalogue,
 };
 use serde_json::{Map, Value};
 use tokio::sync::{mpsc, watch};
@@ -30,11 +30,6 @@ use crate::{
     policy::Policy,
 };
 use files::Files;
-
-/// A change is read when nothing has changed for that long: files are written in several steps.
-const QUIET: Duration = Duration::from_millis(200);
-/// But it is read after so many of these, however busy the folder is.
-const PATIENCE: usize = 10;
 
 /// Where things are read from.
 #[derive(Clone, Debug)]
@@ -109,16 +104,12 @@ impl Sources {
         self.policy.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The folders in which something tells of a change. Where files are links into a folder that is
-    /// exchanged as a whole, as Kubernetes does it, the exchange is seen beside them.
+    /// The folders in which something tells of a change.
     fn folders(&self) -> BTreeSet<PathBuf> {
         let policy = self.policy().clone().map(absolute);
         let files = self.file.clone().into_iter().chain(policy);
         files
-            .flat_map(|file| {
-                let real = file.canonicalize().unwrap_or_else(|_| file.clone());
-                [parent(&file), parent(&real)]
-            })
+            .flat_map(|file| folders_of(&file))
             .chain([self.services.clone(), parent(&self.services)])
             .collect()
     }
@@ -128,13 +119,11 @@ impl Sources {
         if path.starts_with(&self.services) {
             return true;
         }
-        let exchanged = path
-            .file_name()
-            .is_some_and(|name| name.to_string_lossy().starts_with("..data"));
-        let is_named = |file: &PathBuf| path.file_name() == file.file_name();
-        let named = self.file.as_ref().is_some_and(is_named)
-            || self.policy().as_ref().is_some_and(is_named);
-        exchanged || named
+        let is_read = |file: &PathBuf| may_be(path, file);
+        // Where no file is named, the folder of the services may still be exchanged.
+        may_be(path, &self.services)
+            || self.file.as_ref().is_some_and(is_read)
+            || self.policy().as_ref().is_some_and(is_read)
     }
 }
 
@@ -186,16 +175,9 @@ impl Reloader {
     }
 
     async fn watch(&mut self) {
-        let (ring, mut bell) = mpsc::channel(1);
         let sources = self.sources.clone();
-        let hear = move |event: notify::Result<notify::Event>| {
-            if event.map_or(true, |event| is_change(&event, &sources)) {
-                // One that waits already is enough.
-                let _waiting = ring.try_send(());
-            }
-        };
-        let mut watcher = match notify::recommended_watcher(hear) {
-            Ok(watcher) => watcher,
+        let mut watch = match FileWatch::new(move |path| sources.concerns(path)) {
+            Ok(watch) => watch,
             Err(error) => {
                 tracing::warn!(
                     "files cannot be watched: {error}; changes take effect at the next start"
@@ -204,38 +186,21 @@ impl Reloader {
             }
         };
         // What changed between the start and now.
-        self.refresh(&mut watcher).await;
-        while bell.recv().await.is_some() {
-            for _ in 0..PATIENCE {
-                if tokio::time::timeout(QUIET, bell.recv()).await.is_err() {
-                    break;
-                }
-            }
-            self.refresh(&mut watcher).await;
+        loop {
+            self.refresh(&mut watch).await;
+            watch.changed().await;
         }
     }
 
     /// Reads everything, with an eye on it first: a folder that was replaced is another one, and what is
     /// read may name a file in yet another.
-    async fn refresh(&mut self, watcher: &mut RecommendedWatcher) {
+    async fn refresh(&mut self, watch: &mut FileWatch) {
         loop {
             let folders = self.sources.folders();
-            self.arm(watcher);
+            watch.arm(&folders, &mut self.nag);
             self.reload().await;
             if self.sources.folders() == folders {
                 return;
-            }
-        }
-    }
-
-    fn arm(&mut self, watcher: &mut RecommendedWatcher) {
-        for folder in self.sources.folders() {
-            let _was_not_watched = watcher.unwatch(&folder);
-            if let Err(error) = watcher.watch(&folder, RecursiveMode::NonRecursive) {
-                self.nag.trouble(&format!(
-                    "changes in {} cannot be seen: {error}",
-                    folder.display()
-                ));
             }
         }
     }
@@ -302,13 +267,6 @@ impl Reloader {
     }
 }
 
-/// Reading is no change, and there is much of it.
-fn is_change(event: &notify::Event, sources: &Sources) -> bool {
-    let written = EventKind::Access(AccessKind::Close(AccessMode::Write));
-    let changed = !event.kind.is_access() || event.kind == written;
-    changed && (event.paths.is_empty() || event.paths.iter().any(|path| sources.concerns(path)))
-}
-
 /// What is different for a running watcher.
 fn changes(before: &Loaded, now: &Loaded) -> Vec<String> {
     let (old, new) = (&before.live.catalogue, &now.live.catalogue);
@@ -356,14 +314,15 @@ fn later_keys(before: &Map<String, Value>, now: &Map<String, Value>) -> Vec<Stri
 fn without_live(keys: &Map<String, Value>) -> Map<String, Value> {
     let mut keys = keys.clone();
     for live in LIVE_KEYS {
-        match live.split_once('.') {
-            None => {
-                keys.remove(live);
-            }
-            Some((section, key)) => {
-                if let Some(Value::Object(section)) = keys.get_mut(section) {
-                    section.remove(key);
-                }
+        let Some((section, key)) = live.split_once('.') else {
+            keys.remove(live);
+            continue;
+        };
+        if let Some(Value::Object(inner)) = keys.get_mut(section) {
+            inner.remove(key);
+            // A section that says nothing else is as good as none.
+            if inner.is_empty() {
+                keys.remove(section);
             }
         }
     }

@@ -12,8 +12,9 @@ use isc_core::{
     ids::{Address, AttemptId},
 };
 use isc_proto::{Ticket, TicketKind, ticket};
-use isc_runtime::amqp::{
-    AmqpError, BrokerState, ConfirmChannel, Link, Published, Session, Topology, declare,
+use isc_runtime::{
+    amqp::{AmqpError, BrokerState, ConfirmChannel, Link, Published, Session, Topology, declare},
+    trace::Context,
 };
 use tokio::{sync::mpsc, time::Instant};
 use tokio_util::sync::CancellationToken;
@@ -22,6 +23,7 @@ use crate::{
     engine::Input,
     kcp::Services,
     metrics::{Metrics, ResultLabel},
+    spans::{Sending, Spans},
 };
 
 /// Tickets in flight at once.
@@ -41,6 +43,8 @@ pub(crate) struct Offer {
     pub(crate) service: Arc<str>,
     /// For logs.
     pub(crate) address: Address,
+    /// Of the request's span.
+    pub(crate) trace: Option<Context>,
 }
 
 /// Publishes what the engine offers.
@@ -57,6 +61,8 @@ pub(crate) struct Publisher {
     pub(crate) inputs: mpsc::Sender<Input>,
     /// For counting.
     pub(crate) metrics: Arc<Metrics>,
+    /// For tracing.
+    pub(crate) spans: Spans,
     /// Ends the session.
     pub(crate) stop: CancellationToken,
     /// When the queues were declared last.
@@ -105,10 +111,12 @@ impl Publisher {
                 }
                 // What the broker does not take now, waits better here.
                 Some(offer) = self.offers.recv(), if !idle.is_empty() && !blocked => {
-                    match self.ticket(&offer) {
+                    let sending = offer.trace.as_ref().map(|trace| self.spans.sending(trace));
+                    match self.ticket(&offer, sending.as_ref()) {
                         Ok(body) => {
                             let channel = idle.pop().expect("checked by the guard");
-                            in_flight.push(self.send((link.clone(), channel), offer, body));
+                            let sending = (body, sending);
+                            in_flight.push(self.send((link.clone(), channel), offer, sending));
                         }
                         Err(error) => {
                             tracing::error!(request = %offer.address, "no ticket can be written: {error}");
@@ -152,14 +160,22 @@ impl Publisher {
         &self,
         (link, channel): (Link, ConfirmChannel),
         offer: Offer,
-        body: Vec<u8>,
+        (body, sending): (Vec<u8>, Option<Sending>),
     ) -> BoxFuture<'static, Sent> {
-        let exchange = self.topology.exchange();
+        let (topology, spans) = (self.topology.clone(), self.spans.clone());
         async move {
             let message_id = offer.id.to_string();
             let result = channel
-                .publish(&exchange, &offer.service, &body, &message_id)
+                .publish(&topology.exchange(), &offer.service, &body, &message_id)
                 .await;
+            if let Some(sending) = sending {
+                let error = match &result {
+                    Ok(Published::Confirmed) => None,
+                    Ok(published) => Some(published.as_str()),
+                    Err(error) => Some(error.reason()),
+                };
+                spans.sent(sending, (&offer.id, &offer.service), &topology, error);
+            }
             match result {
                 Ok(Published::Nacked) => {
                     let (channel, result) = after_nack(&link, channel).await;
@@ -171,7 +187,11 @@ impl Publisher {
         .boxed()
     }
 
-    fn ticket(&self, offer: &Offer) -> Result<Vec<u8>, ticket::TicketError> {
+    fn ticket(
+        &self,
+        offer: &Offer,
+        sending: Option<&Sending>,
+    ) -> Result<Vec<u8>, ticket::TicketError> {
         let ticket = Ticket {
             version: ticket::VERSION,
             instance: self.instance.clone(),
@@ -180,7 +200,7 @@ impl Publisher {
             service: offer.service.to_string(),
             kind: TicketKind::Run,
             address: offer.address.to_string(),
-            traceparent: String::new(),
+            traceparent: sending.map(Sending::traceparent).unwrap_or_default(),
         };
         ticket.to_bytes()
     }

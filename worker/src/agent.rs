@@ -23,6 +23,7 @@ use crate::{
     jobs::{Ended, Jobs},
     metrics::Metrics,
     session::{FromSession, Outbox},
+    spans::Tickets,
     wire::{self, Identity, Report},
 };
 
@@ -36,6 +37,7 @@ pub(crate) struct Agent {
     pub(crate) worker: Worker<Report>,
     pub(crate) identity: Identity,
     pub(crate) jobs: Jobs,
+    pub(crate) tickets: Tickets,
     pub(crate) till: Till,
     pub(crate) may_greet: watch::Sender<bool>,
     pub(crate) watcher: Part,
@@ -137,15 +139,21 @@ impl Run {
                 ticket,
                 id,
                 service,
+                trace,
             } => {
                 self.agent.till.seen();
+                let sent = (service.as_str(), trace.as_ref());
+                self.agent.tickets.taken(ticket, &id, sent);
                 self.step(Event::Ticket {
                     ticket,
                     id,
                     service,
                 });
             }
-            FromIntake::BrokerLost => self.step(Event::BrokerLost),
+            FromIntake::BrokerLost => {
+                self.agent.tickets.lost();
+                self.step(Event::BrokerLost);
+            }
         }
     }
 
@@ -215,7 +223,10 @@ impl Run {
                     outbox.progress(id, progress);
                 }
             }
-            Effect::Settle { ticket, how } => self.agent.till.settle(ticket, how),
+            Effect::Settle { ticket, how } => {
+                self.agent.tickets.settled(ticket, how);
+                self.agent.till.settle(ticket, how);
+            }
             Effect::Intake { free } => self.agent.till.open(free),
             Effect::Start { id, assignment } => {
                 tracing::info!(

@@ -82,7 +82,12 @@ async fn serve(args: ServeArgs) -> ExitCode {
         Ok(shutdown) => shutdown,
         Err(error) => return fail(FAILED, &format!("cannot listen to signals: {error}")),
     };
-    match crate::run(checked, shutdown).await {
+    let following = telemetry::follow_filter(args.config, checked.config.log.filter.clone());
+    let ended = tokio::select! {
+        ended = crate::run(checked, shutdown) => ended,
+        never = following => match never {},
+    };
+    match ended {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => fail(FAILED, &error.to_string()),
     }

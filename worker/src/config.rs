@@ -7,8 +7,9 @@ use isc_proto::SLOTS_MAX;
 use isc_runtime::{
     amqp::{AmqpConfig, AmqpError, Topology},
     services::{Catalogue, CatalogueError, Service},
-    telemetry::LogConfig,
+    telemetry::{FilterError, LogConfig},
     tls::{CertificateMetrics, ClientCredentials, ClientTlsConfig},
+    trace::{Collector, TraceConfig, TraceError},
 };
 use serde::Deserialize;
 
@@ -54,6 +55,8 @@ pub struct WorkerConfig {
     /// Logs.
     #[serde(default)]
     pub log: LogConfig,
+    /// Where spans are sent. Default: nowhere.
+    pub tracing: Option<TraceConfig>,
 }
 
 /// The `admin` section.
@@ -79,6 +82,8 @@ pub struct Checked {
     pub(crate) credentials: Option<Arc<ClientCredentials>>,
     /// When certificates end.
     pub(crate) certificates: CertificateMetrics,
+    /// Where spans are sent.
+    pub(crate) collector: Option<Collector>,
 }
 
 /// Why a configuration cannot be used.
@@ -93,6 +98,12 @@ pub enum CheckError {
     /// The broker's section is wrong.
     #[error(transparent)]
     Amqp(#[from] AmqpError),
+    /// The section for traces is wrong.
+    #[error(transparent)]
+    Tracing(#[from] TraceError),
+    /// The log's filter is wrong.
+    #[error(transparent)]
+    Log(#[from] FilterError),
     /// The watcher's address is wrong.
     #[error(transparent)]
     Watcher(#[from] WatcherError),
@@ -163,9 +174,12 @@ impl WorkerConfig {
         let services = self.chosen(&Catalogue::load(&self.services_dir)?)?;
         let topology = self.amqp.topology("isc")?;
         self.amqp.addresses()?;
+        self.log.check()?;
         let certificates = CertificateMetrics::default();
         let credentials = self.amqp.credentials(&certificates)?;
         let watcher = Watcher::new(&self.watcher, self.watcher_tls.as_ref(), &certificates)?;
+        let tracing = self.tracing.as_ref();
+        let collector = tracing.map(|to| to.collector(&certificates)).transpose()?;
         Ok(Checked {
             config: self,
             services,
@@ -173,6 +187,7 @@ impl WorkerConfig {
             watcher,
             credentials,
             certificates,
+            collector,
         })
     }
 
@@ -264,6 +279,12 @@ mod tests {
             ("amqp: {url: 'http://x'}", "amqp.url"),
             ("amqp: {prefix: 'a b'}", "amqp.prefix"),
             ("colour: red", "colour"),
+            ("log: {filter: 'isc_worker=loud'}", "isc_worker=loud"),
+            ("tracing: {sampleRatio: 2}", "tracing.sampleRatio"),
+            (
+                "tracing: {endpoint: 'https://otel:4317', tls: {caFile: /nowhere/ca}}",
+                "cannot read `tracing.tls.caFile` /nowhere/ca",
+            ),
         ];
         for (text, wanted) in cases {
             let error = check(text).unwrap_err();

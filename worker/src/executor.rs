@@ -7,6 +7,7 @@ use std::{future::Future, pin::Pin, time::Duration};
 
 use isc_core::{ids::AttemptId, worker_session::Progress};
 use isc_proto::v1::FailureClass;
+use isc_runtime::trace::Context;
 use tokio::sync::{mpsc, watch};
 
 /// One attempt of one request, as its executor sees it.
@@ -38,6 +39,8 @@ pub struct Job {
     pub requester: String,
     /// The caller's own key, empty when it gave none.
     pub idempotency_key: String,
+    /// The trace that it is part of: what it does in turn belongs below this span.
+    pub trace: Option<Context>,
 }
 
 /// How a job ended.

@@ -9,6 +9,7 @@ use std::{
 };
 
 use isc_core::{ids::AttemptId, worker_session::Progress};
+use isc_runtime::trace::Tracer;
 use tokio::{
     sync::{mpsc, watch},
     task::{self, JoinError, JoinSet},
@@ -17,6 +18,7 @@ use tracing::Instrument as _;
 
 use crate::{
     executor::{Control, End, Executor, Job, Reports, Stop},
+    spans::Begun,
     warden::Warden,
 };
 
@@ -28,6 +30,7 @@ pub(crate) struct Jobs {
     executors: Executors,
     warden: Warden,
     reports: mpsc::Sender<(AttemptId, Progress)>,
+    tracer: Tracer,
     tasks: JoinSet<End>,
     running: HashMap<task::Id, Running>,
 }
@@ -36,6 +39,7 @@ struct Running {
     id: AttemptId,
     service: String,
     stop: watch::Sender<Stop>,
+    span: Option<Begun>,
 }
 
 /// A job that has ended.
@@ -52,17 +56,20 @@ impl Jobs {
         executors: Executors,
         warden: Warden,
         reports: mpsc::Sender<(AttemptId, Progress)>,
+        tracer: Tracer,
     ) -> Self {
         Self {
             executors,
             warden,
             reports,
+            tracer,
             tasks: JoinSet::new(),
             running: HashMap::new(),
         }
     }
 
-    pub(crate) fn start(&mut self, id: AttemptId, job: Job) {
+    pub(crate) fn start(&mut self, id: AttemptId, mut job: Job) {
+        let begun = Begun::attempt(&self.tracer, &mut job);
         let (stop, stopped) = watch::channel(Stop::No);
         let control = Control {
             stop: stopped,
@@ -82,7 +89,12 @@ impl Jobs {
             }
         };
         let handle = self.tasks.spawn(run.instrument(span));
-        let running = Running { id, service, stop };
+        let running = Running {
+            id,
+            service,
+            stop,
+            span: begun,
+        };
         self.running.insert(handle.id(), running);
     }
 
@@ -116,7 +128,13 @@ impl Jobs {
             Err(error) => (error.id(), crashed(error)),
         };
         let running = self.running.remove(&task);
-        let Running { id, service, .. } = running.expect("every task is entered when spawned");
+        let running = running.expect("every task is entered when spawned");
+        let Running {
+            id, service, span, ..
+        } = running;
+        if let Some(span) = span {
+            span.ended(&self.tracer, &service, &end);
+        }
         Ended { id, service, end }
     }
 }
@@ -204,7 +222,7 @@ mod tests {
     async fn end_of(service: &str) -> End {
         let executors = Executors::from([("panics".into(), Arc::new(Panics) as _)]);
         let (reports, _kept) = mpsc::channel(1);
-        let mut jobs = Jobs::new(executors, Warden::pretended(), reports);
+        let mut jobs = Jobs::new(executors, Warden::pretended(), reports, Tracer::default());
         let id = AttemptId {
             uid: Uid::new("a"),
             attempt: 1,

@@ -24,6 +24,7 @@ mod local;
 mod metrics;
 mod serve;
 mod session;
+mod spans;
 mod warden;
 mod wire;
 

@@ -98,6 +98,7 @@ impl RunArgs {
             name: "local".into(),
             requester: "local".into(),
             idempotency_key: String::new(),
+            trace: None,
         })
     }
 }

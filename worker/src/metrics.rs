@@ -125,7 +125,7 @@ impl Metrics {
 
 #[cfg(test)]
 mod tests {
-    use isc_runtime::{metrics::table, tls::CertificateMetrics};
+    use isc_runtime::{metrics::table, tls::CertificateMetrics, trace};
 
     use super::*;
 
@@ -140,9 +140,10 @@ mod tests {
         metrics.job("sign", "succeeded");
         let certificates = CertificateMetrics::default();
         certificates.register(&mut registry);
-        for name in ["watcher", "amqp"] {
+        for name in ["watcher", "amqp", "tracing"] {
             drop(certificates.of(name, true));
         }
+        trace::Counts::default().register(&mut registry);
         let said = table::said(PAGE, &["isc-worker", "Both"]);
         let differences = table::differences(&table::exported(&registry), &said);
         assert!(differences.is_empty(), "docs/metrics.md: {differences:#?}");

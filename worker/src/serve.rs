@@ -8,6 +8,7 @@ use isc_runtime::{
     amqp::{AmqpConfig, BrokerState, Connector, Topology},
     services::Service,
     tls::{CertificateMetrics, ClientCredentials},
+    trace::{Counts, Exporter, KeyValue, TraceError, Tracer},
 };
 use prometheus_client::registry::Registry;
 use rand::RngExt as _;
@@ -27,6 +28,7 @@ use crate::{
     jobs::{Executors, Jobs},
     metrics::Metrics,
     session::{FromSession, Session, Watcher},
+    spans::Tickets,
     warden::{self, Warden},
     wire::Identity,
 };
@@ -47,6 +49,9 @@ pub enum ServeError {
         /// The cause.
         source: std::io::Error,
     },
+    /// Spans cannot be sent.
+    #[error(transparent)]
+    Trace(#[from] TraceError),
     /// A part ended that must not.
     #[error("the {0} task ended unexpectedly")]
     Task(&'static str),
@@ -59,6 +64,7 @@ type Broker = (AmqpConfig, Option<Arc<ClientCredentials>>, Topology);
 struct Parts {
     readiness: Readiness,
     metrics: Metrics,
+    tracer: Tracer,
     /// Everything but the agent ends with it.
     over: CancellationToken,
     tasks: JoinSet<&'static str>,
@@ -75,13 +81,23 @@ pub async fn run(checked: Checked, shutdown: CancellationToken) -> Result<(), Se
     let listener = TcpListener::bind(address)
         .await
         .map_err(|source| ServeError::Listen { address, source })?;
+    let (tracer, exporter) = tracer(&checked)?.unzip();
     let mut parts = Parts {
+        tracer: tracer.unwrap_or_default(),
         readiness: Readiness::default(),
         metrics: Metrics::default(),
         over: CancellationToken::new(),
         tasks: JoinSet::new(),
     };
-    parts.start_admin(listener, &checked.certificates);
+    parts.start_admin(
+        listener,
+        &checked.certificates,
+        exporter.as_ref().map(Exporter::counts),
+    );
+    if let Some(exporter) = exporter {
+        let exporting = exporter.run(parts.over.clone());
+        parts.tasks.spawn(named("span exporter", exporting));
+    }
     let working = parts.start_worker(checked, shutdown);
     let ended = tokio::select! {
         () = working => Ok(()),
@@ -95,11 +111,19 @@ pub async fn run(checked: Checked, shutdown: CancellationToken) -> Result<(), Se
 // === impl Parts ===
 
 impl Parts {
-    fn start_admin(&mut self, listener: TcpListener, certificates: &CertificateMetrics) {
+    fn start_admin(
+        &mut self,
+        listener: TcpListener,
+        certificates: &CertificateMetrics,
+        spans: Option<Counts>,
+    ) {
         let mut registry = Registry::default();
         isc_runtime::metrics::register(&mut registry);
         self.metrics.register(&mut registry);
         certificates.register(&mut registry);
+        if let Some(spans) = spans {
+            spans.register(&mut registry);
+        }
         let (registry, readiness) = (Arc::new(registry), self.readiness.clone());
         let serving = admin::serve(listener, registry, readiness, self.over.clone());
         self.tasks.spawn(named("admin", async {
@@ -122,6 +146,7 @@ impl Parts {
             watcher,
             credentials,
             certificates: _registered,
+            collector: _used,
         } = checked;
         let names: Vec<_> = services.iter().map(|s| s.name.clone()).collect();
         let part = self.readiness.part("watcher");
@@ -129,6 +154,7 @@ impl Parts {
             self.start_reader(credentials);
         }
         let (from_session, may_greet) = self.start_session(watcher, part.clone());
+        let tickets = Tickets::new(self.tracer.clone(), topology.clone());
         let broker = (config.amqp.clone(), credentials, topology);
         let (from_intake, till) = self.start_intake(&config.name, broker, names.clone());
         let warden = self.start_keeper();
@@ -150,7 +176,9 @@ impl Parts {
                 executors(services, config.work_dir.as_ref(), &warden),
                 warden,
                 reports,
+                self.tracer.clone(),
             ),
+            tickets,
             till,
             may_greet,
             watcher: part,
@@ -228,6 +256,19 @@ fn executors(services: Vec<Service>, work_dir: Option<&PathBuf>, warden: &Warden
         (name, Arc::new(exec) as Arc<dyn Executor>)
     };
     services.into_iter().map(executor).collect()
+}
+
+/// What makes the spans, and what sends them.
+fn tracer(checked: &Checked) -> Result<Option<(Tracer, Exporter)>, TraceError> {
+    let names = [
+        KeyValue::new("service.name", "isc-worker"),
+        KeyValue::new("service.version", env!("CARGO_PKG_VERSION")),
+        KeyValue::new("service.instance.id", checked.config.name.clone()),
+    ];
+    let collector = checked.collector.as_ref();
+    collector
+        .map(|collector| Tracer::new(collector, names))
+        .transpose()
 }
 
 async fn named(name: &'static str, task: impl Future<Output = ()>) -> &'static str {

@@ -10,7 +10,7 @@ use isc_proto::{
     PROTOCOL,
     v1::{self, watcher_message::Message as FromWatcher, worker_message::Message as ToWatcher},
 };
-use isc_runtime::services::RESULT_MAX_BYTES_LIMIT;
+use isc_runtime::{services::RESULT_MAX_BYTES_LIMIT, trace::Context};
 
 use crate::executor::{End, Job};
 
@@ -173,6 +173,7 @@ fn job(assignment: v1::Assignment) -> Result<Job, Malformed> {
         name: address.name,
         requester: assignment.requester,
         idempotency_key: assignment.idempotency_key,
+        trace: Context::parse(&assignment.traceparent, &assignment.tracestate),
     })
 }
 

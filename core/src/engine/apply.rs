@@ -84,11 +84,12 @@ impl Engine {
             }
             Act::EnqueueLater => self.enqueue_later(uid, now),
             Act::Publish => {
-                let service = request.service.clone();
+                let (service, trace) = (request.service.clone(), request.trace.clone());
                 self.effects.push(Effect::Publish {
                     id,
                     service,
                     address,
+                    trace,
                 });
             }
             Act::ReadParams => self.effects.push(Effect::ReadParams { id, address }),

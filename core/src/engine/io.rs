@@ -10,8 +10,9 @@ use crate::{
     audit::{Audit, Judged},
     flow::{Pause, Tenants},
     ids::{Address, AttemptId, Holder, SessionId, Source, Uid},
-    life::Outcome,
+    life::{Moment, Outcome},
     reason::Reason,
+    trace::Trace,
     writes::{Pace, Urgency},
 };
 
@@ -94,6 +95,8 @@ pub struct Observation {
     pub selected: bool,
     /// Who looked at it knew its service: what depends on that is right.
     pub service_known: bool,
+    /// The trace that it is part of, when the caller says so.
+    pub trace: Option<Arc<Trace>>,
 }
 
 /// A digest of the parameters, canonical: the order of their fields does not matter.
@@ -226,6 +229,8 @@ pub enum Effect {
         service: Arc<str>,
         /// For logs.
         address: Address,
+        /// The caller's trace.
+        trace: Option<Arc<Trace>>,
     },
     /// Read the parameters of the request; the object must still have that UID. Answered by
     /// [`Event::ParamsRead`].
@@ -284,6 +289,10 @@ pub struct Write {
     pub urgency: Urgency,
     /// Its phase or reason is another than the API shows.
     pub news: bool,
+    /// The caller's trace.
+    pub trace: Option<Arc<Trace>>,
+    /// When the request was accepted.
+    pub queued: Moment,
 }
 
 /// A message to a worker.
@@ -339,6 +348,10 @@ pub struct Assignment {
     pub idempotency_key: Arc<str>,
     /// The largest result, bytes.
     pub result_max_bytes: u32,
+    /// The caller's trace.
+    pub trace: Option<Arc<Trace>>,
+    /// Since when the attempt was due.
+    pub due: Moment,
 }
 
 /// Something to count or measure.

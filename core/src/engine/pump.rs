@@ -125,6 +125,8 @@ impl Engine {
             uid,
             urgency,
             news,
+            trace: request.trace.clone(),
+            queued: request.life.queued,
         };
         self.effects.push(Effect::Write(Box::new(write)));
     }

@@ -21,6 +21,7 @@ use crate::{
     reason::Reason,
     schedule::Ask,
     status::{self, About},
+    trace::Trace,
 };
 
 /// A request that has not ended, or whose end is not in the API yet.
@@ -66,6 +67,8 @@ pub(super) struct Request {
     pub(super) revision: u64,
     /// The revision that the newest write shows; 0 before the first.
     pub(super) writing: u64,
+    /// The caller's trace, as it was when the request was found.
+    pub(super) trace: Option<Arc<Trace>>,
     /// The number of the last full list that had it.
     list: u32,
 }
@@ -121,6 +124,7 @@ impl Request {
             flow_key: found.flow_key.unwrap_or_default(),
             revision: 0,
             writing: 0,
+            trace: found.trace,
             list,
         }
     }
@@ -219,6 +223,8 @@ impl Request {
             requester: self.requester.clone(),
             idempotency_key: self.idempotency_key.clone().unwrap_or_else(|| "".into()),
             result_max_bytes: service.map_or(64 * 1024, |service| service.result_max_bytes),
+            trace: self.trace.clone(),
+            due: self.life.due(),
         }
     }
 

@@ -1,12 +1,15 @@
 //! Carrying out effects: hand them on, or start the call whose answer comes back as an event.
 
+use std::time::SystemTime;
+
 use isc_core::{
-    engine::{Effect, Event, ToWorker, Write, WriteResult},
+    engine::{Assignment, Effect, Event, ToWorker, Write, WriteResult},
     ids::{AttemptId, SessionId},
 };
+use isc_runtime::trace::Context;
 
 use super::{EngineTask, Outputs};
-use crate::{convert, kcp::News, tickets::Offer};
+use crate::{convert, kcp::News, spans, tickets::Offer};
 
 // === impl EngineTask ===
 
@@ -21,11 +24,16 @@ impl EngineTask {
                 id,
                 service,
                 address,
-            } => self.publish(Offer {
-                id,
-                service,
-                address,
-            }),
+                trace,
+            } => {
+                let trace = self.outputs.spans.context(&id.uid, trace.as_ref());
+                self.publish(Offer {
+                    id,
+                    service,
+                    address,
+                    trace,
+                });
+            }
             Effect::ReadParams { id, address } => {
                 let clients = self.outputs.clients.clone();
                 self.calls
@@ -43,7 +51,9 @@ impl EngineTask {
             }
             Effect::Write(write) => {
                 let outputs = self.outputs.clone();
-                self.calls.spawn(async move { outputs.write(&write).await });
+                let queued = spans::time(write.queued, self.start.elapsed());
+                self.calls
+                    .spawn(async move { outputs.write(&write, queued).await });
             }
             Effect::StepDown => self.stepped_down = true,
             Effect::Measure(measure) => self.outputs.metrics.measure(&measure),
@@ -67,11 +77,26 @@ impl EngineTask {
         if let Some(unsendable) = too_large(&message) {
             return self.give_up(id, &unsendable);
         }
-        if sender.try_send(Ok(convert::to_wire(message))).is_err() {
+        let trace = match &message {
+            ToWorker::Assignment(granted) => self.granted(granted),
+            _ => None,
+        };
+        if sender
+            .try_send(Ok(convert::to_wire(message, trace.as_ref())))
+            .is_err()
+        {
             self.outputs.metrics.dropped("session_queue_full");
             self.sessions.remove(&id);
             self.follow_ups.push_back(Event::SessionClosed(id));
         }
+    }
+
+    /// The context of its request, whose waiting ends now.
+    fn granted(&self, granted: &Assignment) -> Option<Context> {
+        let spans = &self.outputs.spans;
+        let trace = spans.context(&granted.id.uid, granted.trace.as_ref())?;
+        spans.granted(granted, &trace, self.start.elapsed());
+        Some(trace)
     }
 
     /// Parameters are limited far below the largest message; this is the backstop of that rule.
@@ -87,8 +112,10 @@ impl EngineTask {
 
 impl Outputs {
     /// Writes a status; what it tells anew is news once it is written.
-    async fn write(&self, write: &Write) -> Event {
+    async fn write(&self, write: &Write, queued: SystemTime) -> Event {
+        let began = SystemTime::now();
         let event = self.clients.write(write, &self.metrics).await;
+        self.spans.written(write, queued, began, &event);
         if let Event::Written(_, WriteResult::Ok(_)) = event
             && let Some(news) = News::of(write)
             && self.news.try_send(news).is_err()

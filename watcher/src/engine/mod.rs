@@ -26,6 +26,7 @@ use crate::{
     kcp::{Clients, News},
     metrics::Metrics,
     scaler::Demand,
+    spans::Spans,
     tickets::Offer,
 };
 
@@ -79,6 +80,8 @@ pub(crate) struct Outputs {
     pub(crate) audit: Auditor,
     /// For counting.
     pub(crate) metrics: Arc<Metrics>,
+    /// For tracing.
+    pub(crate) spans: Spans,
 }
 
 /// What the engine task works with.

@@ -1,10 +1,11 @@
 //! Objects to observations.
 //!
 //! Parameters may be large, and many requests are listed at once; so the parameters stay text, and what
-//! nobody needs (managed fields, annotations) is dropped while an object is read.
+//! nobody needs (managed fields, most annotations) is dropped while an object is read.
 
 mod depth;
 mod facts;
+mod traced;
 
 use std::{borrow::Cow, collections::BTreeMap, sync::Arc};
 
@@ -23,7 +24,10 @@ use kube::{
 use serde::{Deserialize, Deserializer};
 use serde_json::{Value, value::RawValue};
 
-use self::facts::{Facts, Stage};
+use self::{
+    facts::{Facts, Stage},
+    traced::{ANNOTATIONS, Annotations, Traced},
+};
 use super::{paths::Paths, place::Place};
 use crate::{
     admission::{Admission, Asked, Verdict},
@@ -60,6 +64,7 @@ struct Needed {
     meta: ObjectMeta,
     /// Some kinds are told by them: text until one asks.
     labels: Option<Box<RawValue>>,
+    traced: Traced,
 }
 
 // === impl Seen ===
@@ -121,6 +126,10 @@ impl Seen {
         if let Some(ignored) = ignored.filter(|_| status.is_none()) {
             tracing::info!(request = %address, "{ignored}");
         }
+        let traced = self.metadata.traced.clone();
+        if traced.wrong && status.is_none() {
+            tracing::debug!(request = %address, "its annotation {ANNOTATIONS} is no traceparent, and is ignored");
+        }
         let service = spec.as_ref().map_or("", |spec| spec.service.as_str());
         let service_known = light.services.get(service).is_some();
         let selected = light.selects(&self, &address, service);
@@ -147,6 +156,7 @@ impl Seen {
             judged,
             selected,
             service_known,
+            trace: traced.trace.filter(|_| stage != Stage::Ended),
         })
     }
 
@@ -246,13 +256,8 @@ fn needed_metadata<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Needed,
         annotations: Annotations,
         labels: Option<Box<RawValue>>,
     }
-    #[derive(Deserialize, Default)]
-    #[serde(default)]
-    struct Annotations {
-        #[serde(rename = "kcp.io/cluster")]
-        cluster: Option<String>,
-    }
     let told = Told::deserialize(deserializer)?;
+    let traced = told.annotations.traced();
     let cluster = told.annotations.cluster;
     Ok(Needed {
         meta: ObjectMeta {
@@ -268,6 +273,7 @@ fn needed_metadata<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Needed,
             ..ObjectMeta::default()
         },
         labels: told.labels,
+        traced,
     })
 }
 

@@ -79,5 +79,7 @@ fn write(kind: &Kind, status: RequestStatus) -> Write {
         idempotency_key: Some("k".into()),
         urgency: Urgency::Live,
         news: false,
+        trace: None,
+        queued: isc_core::life::Moment::told(jiff::Timestamp::UNIX_EPOCH),
     }
 }

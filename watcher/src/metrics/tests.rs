@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use isc_core::{engine::Load, ids::Source, schedule::Counts};
-use isc_runtime::metrics::table;
+use isc_runtime::{metrics::table, trace};
 use jiff::Timestamp;
 
 use super::*;
@@ -35,12 +35,13 @@ fn with_a_sample_each(registry: &mut Registry) -> Metrics {
         metrics.decision("any", result);
     }
     metrics.rule_failed("any");
-    for name in ["grpc", "scaler", "amqp"] {
+    for name in ["grpc", "scaler", "amqp", "tracing"] {
         drop(metrics.certificates.of(name, true));
     }
     for name in ["kubeconfig", "election"] {
         metrics.certificates.ends(name, Some(0));
     }
+    trace::Counts::default().register(registry);
     metrics
 }
 

@@ -36,6 +36,7 @@ impl Parts {
             offers,
             inputs: inputs.clone(),
             metrics: self.common.metrics.clone(),
+            spans: self.common.spans.clone(),
             stop: rest.clone(),
             declared: Instant::now(),
         };

@@ -1,6 +1,6 @@
 //! What is seen of changed files.
 
-use std::os::unix::fs::symlink;
+use std::{os::unix::fs::symlink, time::Duration};
 
 use isc_runtime::config::load;
 use prometheus_client::registry::Registry;
@@ -277,28 +277,29 @@ fn keys_that_need_another_start_are_named() {
         r#"{"servicesDir": "s", "window": 2, "pause": {"all": true}, "lostMax": 1, "grpc": {"workers": []}}"#,
     );
     assert_eq!(later_keys(&before, &now), ["`lostMax`", "`window`"]);
+    let of_log = |log: &str| keys(&format!(r#"{{"log": {log}}}"#));
+    let none = Map::new();
+    assert!(later_keys(&none, &of_log(r#"{"filter": "debug"}"#)).is_empty());
+    let json = of_log(r#"{"filter": "debug", "format": "json"}"#);
+    assert_eq!(later_keys(&none, &json), ["`log`"]);
 }
 
 #[test]
-fn reading_is_no_change() {
+fn only_the_files_that_were_read_concern() {
     let sources = Sources {
         file: Some("/etc/isc/watcher.yaml".into()),
         services: "/etc/isc/services".into(),
         policy: Arc::new(Mutex::new(Some("/etc/isc/policy.yaml".into()))),
         plaintext: true,
     };
-    let event = |kind: EventKind, path: &str| notify::Event::new(kind).add_path(path.into());
-    let modify = EventKind::Modify(notify::event::ModifyKind::Any);
-    let open = EventKind::Access(AccessKind::Open(AccessMode::Any));
-    for (kind, path, change) in [
-        (modify, "/etc/isc/services/a.yaml", true),
-        (modify, "/etc/isc/services", true),
-        (modify, "/etc/isc/watcher.yaml", true),
-        (modify, "/etc/isc/..data", true),
-        (modify, "/etc/isc/policy.yaml", true),
-        (modify, "/etc/isc/watcher.log", false),
-        (open, "/etc/isc/services/a.yaml", false),
+    for (path, concerns) in [
+        ("/etc/isc/services/a.yaml", true),
+        ("/etc/isc/services", true),
+        ("/etc/isc/watcher.yaml", true),
+        ("/etc/isc/..data", true),
+        ("/etc/isc/policy.yaml", true),
+        ("/etc/isc/watcher.log", false),
     ] {
-        assert_eq!(is_change(&event(kind, path), &sources), change, "{path}");
+        assert_eq!(sources.concerns(Path::new(path)), concerns, "{path}");
     }
 }

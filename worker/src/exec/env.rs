@@ -28,6 +28,7 @@ pub(super) fn command(service: &Service, job: &Job, dir: &JobDir) -> Command {
         .envs(&exec.env)
         .envs(exec.inherit_env.iter().filter_map(inherited))
         .envs(contract(service, job, dir))
+        .envs(trace(job))
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
         .process_group(0);
@@ -74,6 +75,17 @@ fn contract(
     ]
     .into_iter()
     .map(|(name, value): (_, OsString)| (name, until_nul(value)))
+}
+
+/// The names that OpenTelemetry gives them.
+fn trace(job: &Job) -> impl Iterator<Item = (&'static str, String)> {
+    let trace = job.trace.iter();
+    trace
+        .flat_map(|trace| {
+            let state = trace.state.to_string();
+            [("TRACEPARENT", trace.traceparent()), ("TRACESTATE", state)]
+        })
+        .filter(|(_, value)| !value.is_empty())
 }
 
 fn until_nul(value: OsString) -> OsString {

@@ -9,7 +9,10 @@ mod orders;
 mod plan;
 
 use isc_core::{ids::AttemptId, worker_session::TicketNo};
-use isc_runtime::amqp::{self, AmqpError, Link, Topology};
+use isc_runtime::{
+    amqp::{self, AmqpError, Link, Topology},
+    trace::Context,
+};
 use tokio::sync::mpsc;
 
 use crate::metrics::Metrics;
@@ -24,6 +27,8 @@ pub(crate) enum FromIntake {
         ticket: TicketNo,
         id: AttemptId,
         service: String,
+        /// Of its way to the broker.
+        trace: Option<Context>,
     },
     /// All tickets so far are back at the broker.
     BrokerLost,

@@ -119,6 +119,7 @@ fn shown(uid: &Uid, version: u64, cancel: bool, status: Option<RequestStatus>) -
         flow_key: Ok(None),
         selected: true,
         service_known: true,
+        trace: None,
         status,
         refusal: None,
         judged: None,

@@ -240,3 +240,32 @@ fn parameters_that_break_the_schema_are_refused_unless_someone_decided_already()
     let large = json!({"text": "x".repeat(PARAMS_MAX_BYTES)});
     assert_eq!(fetch(large, new()), None, "it is refused for its size");
 }
+
+#[test]
+fn a_traceparent_is_kept_while_the_request_lives() {
+    const PARENT: &str = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
+    let ours = "internal.services/traceparent";
+    let set = |object: &mut Value, annotations: Value| {
+        for (key, value) in annotations.as_object().unwrap() {
+            object["metadata"]["annotations"][key] = value.clone();
+        }
+    };
+    let annotated = |annotations: Value| observed(|object| set(object, annotations)).unwrap();
+    let trace = annotated(json!({ours: PARENT, "internal.services/tracestate": "a=b"})).trace;
+    let trace = trace.unwrap();
+    assert_eq!(
+        (trace.id[0], trace.span[1], trace.sampled),
+        (0x4b, 0xf0, true)
+    );
+    assert_eq!(trace.state.as_deref(), Some("a=b"));
+    let plain = annotated(json!({"traceparent": PARENT, "internal.services/tracestate": "a=b"}));
+    assert_eq!(plain.trace.unwrap().state, None, "each goes with its own");
+    for none in [json!({}), json!({ours: "hello", "traceparent": PARENT})] {
+        assert_eq!(annotated(none.clone()).trace, None, "{none}");
+    }
+    let ended = observed(|object| {
+        set(object, json!({ours: PARENT}));
+        object["status"] = json!({"phase": "Succeeded", "completionTime": "2026-01-02T03:04:05Z"});
+    });
+    assert_eq!(ended.unwrap().trace, None, "nobody needs it any more");
+}

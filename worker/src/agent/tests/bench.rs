@@ -6,7 +6,7 @@ use isc_core::{
     ids::Uid,
     worker_session::{Policy, Settlement, TicketNo},
 };
-use isc_runtime::{admin::Readiness, amqp::Topology};
+use isc_runtime::{admin::Readiness, amqp::Topology, trace::Tracer};
 use tokio::{task::JoinSet, time::timeout};
 
 use super::{
@@ -108,7 +108,7 @@ impl Bench {
             till,
             may_greet,
             part,
-            Jobs::new(executors(), Warden::pretended(), reports),
+            Jobs::new(executors(), Warden::pretended(), reports, Tracer::default()),
         );
         let inputs = Inputs {
             session,
@@ -153,6 +153,7 @@ impl Bench {
                 attempt: 1,
             },
             service: "any".into(),
+            trace: None,
         };
         self.tickets.send(ticket).await.unwrap();
     }
@@ -192,6 +193,7 @@ fn agent(till: Till, may_greet: watch::Sender<bool>, watcher: Part, jobs: Jobs) 
             slots: 2,
         },
         jobs,
+        tickets: Tickets::new(Tracer::default(), Topology::new("isc").unwrap()),
         till,
         may_greet,
         watcher,

@@ -73,6 +73,7 @@ impl Bench {
             name: "sign-1".into(),
             requester: "alice".into(),
             idempotency_key: "k1".into(),
+            trace: None,
         };
         let (warden, keeper) = crate::warden::pair();
         warden.lease(Some(Duration::MAX));

@@ -5,7 +5,10 @@ use isc_core::{
     worker_session::{Settlement, TicketNo},
 };
 use isc_proto::{Ticket, TicketKind};
-use isc_runtime::amqp::{AmqpError, CALL_TIMEOUT, within};
+use isc_runtime::{
+    amqp::{AmqpError, CALL_TIMEOUT, within},
+    trace::Context,
+};
 use lapin::{
     Acker,
     message::Delivery,
@@ -44,6 +47,7 @@ impl Desk<'_> {
                 attempt: ticket.attempt,
             },
             service: ticket.service,
+            trace: Context::parse(&ticket.traceparent, ""),
         };
         // When the agent has ended, the end of its orders tells so.
         let _ended = self.agent.send(ticket).await;

@@ -17,6 +17,7 @@ mod retries;
 mod schedule;
 mod sources;
 mod takeover;
+mod traced;
 mod ttl;
 
 use super::*;
