@@ -36,6 +36,9 @@ pub enum ReadError {
     /// The CA is none.
     #[error("its certificate authority is not in PEM: {0}")]
     Authority(rustls::pki_types::pem::Error),
+    /// Its context names a user that is not there: it may be half written.
+    #[error("it has no user `{0}`, which its context names")]
+    NoUser(String),
     /// A token file has none.
     #[error("its token file {path} cannot be used: {why}")]
     NoToken {
@@ -202,8 +205,13 @@ fn found(kubeconfig: Kubeconfig) -> Result<Found, ReadError> {
     config.tls_server_name.clone_from(&cluster.tls_server_name);
     config.connect_timeout = Some(CONNECT_TIMEOUT);
     let proxy = cluster.proxy_url.as_deref().filter(|url| !url.is_empty());
-    let all = serde_json::to_vec(&(&cluster, &user, &config.root_cert));
-    let all = all.map_err(|error| ReadError::Client(error.to_string()))?;
+    let print = print(&(
+        &origin.context,
+        &origin.namespace,
+        &cluster,
+        &user,
+        &config.root_cert,
+    ))?;
     let not_after = user.client_certificate_data.as_deref().and_then(end);
     config.auth_info = user;
     Ok(Found {
@@ -211,12 +219,21 @@ fn found(kubeconfig: Kubeconfig) -> Result<Found, ReadError> {
         not_after,
         proxy: proxy.map(Proxy::from_kubeconfig).transpose()?,
         origin,
-        print: digest(&SHA256, &all).as_ref().to_vec(),
+        print,
     })
 }
 
-/// What the current context names. A user that is not there is nobody, as for kubectl.
-fn chosen(kubeconfig: Kubeconfig, name: &str) -> Result<(Context, Cluster, AuthInfo), Kube> {
+/// The same for the same content: maps have no order of their own.
+fn print(all: &impl serde::Serialize) -> Result<Vec<u8>, ReadError> {
+    let all = serde_json::to_value(all);
+    let mut all = all.map_err(|error| ReadError::Client(error.to_string()))?;
+    all.sort_all_objects();
+    let text = all.to_string();
+    Ok(digest(&SHA256, text.as_bytes()).as_ref().to_vec())
+}
+
+/// What the current context names. A context without a user is nobody's.
+fn chosen(kubeconfig: Kubeconfig, name: &str) -> Result<(Context, Cluster, AuthInfo), ReadError> {
     let mut contexts = kubeconfig.contexts.into_iter();
     let context = contexts.find(|named| named.name == name);
     let context = context.and_then(|named| named.context);
@@ -226,17 +243,26 @@ fn chosen(kubeconfig: Kubeconfig, name: &str) -> Result<(Context, Cluster, AuthI
     let cluster = cluster.and_then(|named| named.cluster);
     let cluster = cluster.ok_or_else(|| Kube::LoadClusterOfContext(context.cluster.clone()))?;
     let mut users = kubeconfig.auth_infos.into_iter();
-    let user = users.find(|named| Some(&named.name) == context.user.as_ref());
-    let user = user.and_then(|named| named.auth_info).unwrap_or_default();
+    let user = match context.user.as_ref().filter(|name| !name.is_empty()) {
+        None => AuthInfo::default(),
+        Some(name) => {
+            let user = users.find(|named| named.name == *name);
+            let user = user.ok_or_else(|| ReadError::NoUser(name.clone()))?;
+            user.auth_info.unwrap_or_default()
+        }
+    };
     Ok((context, cluster, user))
 }
 
 /// The user, with the files that it names inside.
 fn complete(mut user: AuthInfo, cluster: &Cluster) -> Result<AuthInfo, ReadError> {
-    if user.token.is_none()
-        && let Some(path) = user.token_file.take()
-    {
-        user.token = Some(token(path)?.into());
+    if let Some(path) = user.token_file.take() {
+        // As for kubectl, the file's wins, as long as it has one.
+        match token(path) {
+            Ok(token) => user.token = Some(token.into()),
+            Err(_) if user.token.is_some() => {}
+            Err(error) => return Err(error),
+        }
     }
     if user.client_certificate_data.is_none()
         && let Some(path) = user.client_certificate.take()

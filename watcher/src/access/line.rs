@@ -1,15 +1,16 @@
 //! Clients that are made anew when there are other credentials.
 
-use std::{
-    sync::{Mutex, PoisonError},
-    time::Duration,
-};
+use std::{sync::Arc, time::Duration};
 
 use http::{Request, Response, StatusCode, Uri};
-use kube::{Client, Config, client::Body};
+use kube::{
+    Client, Config,
+    client::{AuthError, Body},
+};
+use tokio::sync::Mutex;
 
 use super::{
-    Access,
+    Access, LIMIT,
     file::{Found, ReadError},
     proxy::Proxy,
     stack,
@@ -62,7 +63,20 @@ impl State {
     fn client(&self, url: &Uri) -> Result<Client, kube::Error> {
         let mut config = self.config.clone();
         config.cluster_url = url.clone();
-        stack::client(&config, self.proxy.as_ref())
+        stack::client(&config, self.proxy.as_ref()).map_err(without_secrets)
+    }
+
+    /// The same where nobody waits but the caller: the user may have a program that takes its time.
+    pub(super) async fn client_aside(self: Arc<Self>, url: Uri) -> Result<Client, kube::Error> {
+        let making = tokio::task::spawn_blocking(move || self.client(&url));
+        match tokio::time::timeout(LIMIT, making).await {
+            Ok(Ok(made)) => made,
+            Ok(Err(error)) => Err(kube::Error::Service(error.into())),
+            Err(_elapsed) => {
+                let late = format!("no credentials within {} s", LIMIT.as_secs());
+                Err(kube::Error::Service(late.into()))
+            }
+        }
     }
 
     /// Whether clients can be made of it.
@@ -85,7 +99,7 @@ impl Line {
 
     /// Asks the server. The files are read again where it does not know the user.
     pub(super) async fn send(&self, request: Request<Body>) -> Result<Response<Body>, kube::Error> {
-        let (number, client) = self.client()?;
+        let (number, client) = self.client().await?;
         let answer = tokio::time::timeout(ANSWER, client.send(request)).await;
         let none = || format!("no answer within {} s", ANSWER.as_secs());
         let mut answer = answer.map_err(|_elapsed| kube::Error::Service(none().into()))??;
@@ -96,12 +110,30 @@ impl Line {
     }
 
     /// The client of now; those who have the one before keep it as long as they need it.
-    fn client(&self) -> Result<(u64, Client), kube::Error> {
+    async fn client(&self) -> Result<(u64, Client), kube::Error> {
+        let mut made = self.made.lock().await;
         let state = self.access.state();
-        let mut made = self.made.lock().unwrap_or_else(PoisonError::into_inner);
         if made.0 != state.number {
-            *made = (state.number, state.client(&self.url)?);
+            let number = state.number;
+            *made = (number, state.client_aside(self.url.clone()).await?);
         }
         Ok(made.clone())
     }
+}
+
+/// What kube says of a program that gives credentials has its variables and all that it printed in it.
+fn without_secrets(error: kube::Error) -> kube::Error {
+    let said = match &error {
+        kube::Error::Auth(AuthError::AuthExecRun { out, .. }) => {
+            format!(
+                "the program that the user's credentials come from failed: {}",
+                out.status
+            )
+        }
+        kube::Error::Auth(AuthError::AuthExecParse(_)) => {
+            "the program that the user's credentials come from printed something else".into()
+        }
+        _ => return error,
+    };
+    kube::Error::Service(said.into())
 }

@@ -18,7 +18,7 @@ use std::{
 use http::Uri;
 use isc_runtime::nag::Nag;
 use kube::{Client, Config};
-use tokio::time::Instant;
+use tokio::{task::JoinHandle, time::Instant};
 use tokio_util::sync::CancellationToken;
 
 use crate::metrics::Metrics;
@@ -37,7 +37,7 @@ const PERIOD: Duration = Duration::from_secs(5);
 const QUIET: Duration = Duration::from_millis(200);
 /// So often is tried to see the same twice.
 const LOOKS: usize = 3;
-/// Reading them may take so long.
+/// Reading them may take so long, and making a client of them.
 const LIMIT: Duration = Duration::from_secs(10);
 /// However many calls are turned away, the files are not read again before that long.
 const PAUSE: Duration = Duration::from_secs(1);
@@ -81,8 +81,10 @@ struct Inner {
 }
 
 struct Reading {
-    /// When it ended, if there was one.
+    /// When it began or ended, if there was one.
     at: Option<Instant>,
+    /// One that the disk has not answered yet: there is never another beside it.
+    pending: Option<JoinHandle<Result<Option<Found>, ReadError>>>,
     /// What was wrong, when something was.
     wrong: Option<String>,
     nag: Nag,
@@ -149,6 +151,7 @@ impl Access {
         }
         let reading = Reading {
             at: None,
+            pending: None,
             wrong: None,
             nag: Nag::new(source.what()),
         };
@@ -221,8 +224,10 @@ impl Access {
     }
 
     async fn read(&self, reading: &mut Reading) {
-        let taken = match self.look().await {
-            Ok(Some(found)) => self.take(found),
+        // Whoever began it may not wait for its end.
+        reading.at = Some(Instant::now());
+        let taken = match self.look(reading).await {
+            Ok(Some(found)) => self.take(found).await,
             Ok(None) => Ok(()),
             Err(error) => Err(error),
         };
@@ -242,17 +247,17 @@ impl Access {
     }
 
     /// What is new in the files. What is still being written is looked at the next time.
-    async fn look(&self) -> Result<Option<Found>, ReadError> {
+    async fn look(&self, reading: &mut Reading) -> Result<Option<Found>, ReadError> {
         let known = self.state().print.clone();
         for _ in 0..LOOKS {
-            let Some(first) = self.load().await.transpose() else {
+            let Some(first) = self.load(reading).await.transpose() else {
                 return Ok(None);
             };
             if first.as_ref().is_ok_and(|found| found.print == known) {
                 return Ok(None);
             }
             tokio::time::sleep(QUIET).await;
-            match (first, self.load().await?) {
+            match (first, self.load(reading).await?) {
                 (Ok(first), Some(second)) if first.print == second.print => {
                     return Ok(Some(second));
                 }
@@ -262,20 +267,22 @@ impl Access {
         Ok(None)
     }
 
-    async fn load(&self) -> Result<Option<Found>, ReadError> {
-        let source = self.inner.source.clone();
-        let reading = tokio::task::spawn_blocking(move || source.read());
-        match tokio::time::timeout(LIMIT, reading).await {
-            Ok(Ok(read)) => read,
-            Ok(Err(error)) => Err(ReadError::Unread(error.to_string())),
-            Err(_elapsed) => Err(ReadError::Unread(format!(
+    async fn load(&self, reading: &mut Reading) -> Result<Option<Found>, ReadError> {
+        let pending = reading.pending.get_or_insert_with(|| {
+            let source = self.inner.source.clone();
+            tokio::task::spawn_blocking(move || source.read())
+        });
+        let Ok(read) = tokio::time::timeout(LIMIT, pending).await else {
+            return Err(ReadError::Unread(format!(
                 "no answer from the disk within {} s",
                 LIMIT.as_secs()
-            ))),
-        }
+            )));
+        };
+        reading.pending = None;
+        read.map_err(|error| ReadError::Unread(error.to_string()))?
     }
 
-    fn take(&self, found: Found) -> Result<(), ReadError> {
+    async fn take(&self, found: Found) -> Result<(), ReadError> {
         if found.origin != self.inner.origin {
             return Err(ReadError::Elsewhere {
                 before: Box::new(self.inner.origin.clone()),
@@ -284,8 +291,10 @@ impl Access {
         }
         let number = self.state().number + 1;
         let not_after = found.not_after;
-        let state = State::new(number, found, self.inner.proxy.as_ref());
-        state.check()?;
+        let state = Arc::new(State::new(number, found, self.inner.proxy.as_ref()));
+        let url = state.config.cluster_url.clone();
+        let made = state.clone().client_aside(url).await;
+        made.map_err(|error| ReadError::Client(error.to_string()))?;
         if let Some(r#use) = self.inner.source.r#use() {
             self.inner.metrics.certificates.ends(r#use, not_after);
         }
@@ -294,7 +303,7 @@ impl Access {
             .now
             .write()
             .unwrap_or_else(PoisonError::into_inner);
-        *now = Arc::new(state);
+        *now = state;
         drop(now);
         let what = self.inner.source.what();
         self.inner.metrics.reload("ok");

@@ -72,7 +72,7 @@ impl Proxy {
 
     fn new(from: &'static str, url: String, around: Option<String>) -> Result<Self, ProxyError> {
         let parsed: Uri = url.parse().map_err(|_| ProxyError::Url(from))?;
-        if parsed.host().is_none_or(str::is_empty) {
+        if !is_plain(&parsed) {
             return Err(ProxyError::Url(from));
         }
         match parsed.scheme_str() {
@@ -92,6 +92,10 @@ impl Proxy {
             Some(_) if is_loopback(server) => return None,
             Some(list) => {
                 let list = around(list, server.port_u16().unwrap_or(HTTPS));
+                // The matcher asks this of names alone.
+                if list.split(',').any(|entry| entry == "*") {
+                    return None;
+                }
                 Matcher::builder().https(url).no(list).build()
             }
         };
@@ -110,6 +114,20 @@ impl std::fmt::Debug for Proxy {
             .field("from", &self.from)
             .finish_non_exhaustive()
     }
+}
+
+/// Whether it is a host, perhaps with a port and a login before it: an `@` or a slash in a password makes
+/// something else of it, of which a part would be shown as the host.
+fn is_plain(url: &Uri) -> bool {
+    let Some(authority) = url.authority() else {
+        return false;
+    };
+    let (login, place) = authority
+        .as_str()
+        .rsplit_once('@')
+        .unwrap_or(("", authority.as_str()));
+    let is_whole = place == authority.host() || authority.port_u16().is_some();
+    !authority.host().is_empty() && !login.contains('@') && is_whole && !url.path().contains('@')
 }
 
 /// Go sends nothing there through a proxy that the environment names, so kubectl does not either.
@@ -217,6 +235,9 @@ mod tests {
             ("fd00::1", "https://[fd00::1]:6443", true),
             ("[fd00::1]:6443", "https://[fd00::1]:6443", true),
             ("[fd00::1]:443", "https://[fd00::1]:6443", false),
+            ("*", "https://10.1.2.3:6443", true),
+            ("a.b,*:6443", "https://10.1.2.3:6443", true),
+            ("*:443", KCP, false),
             ("", "https://127.0.0.1:6443", true),
             ("", "https://[::1]:6443", true),
             ("", "https://localhost:6443", true),
@@ -258,6 +279,18 @@ mod tests {
                 "HTTPS_PROXY is not the URL of a proxy",
             ),
             ("/secret", "HTTPS_PROXY is not the URL of a proxy"),
+            (
+                "http://isc:p@secret@proxy:3128",
+                "HTTPS_PROXY is not the URL of a proxy",
+            ),
+            (
+                "http://isc:secret/x@proxy",
+                "HTTPS_PROXY is not the URL of a proxy",
+            ),
+            (
+                "http://isc/secret@proxy",
+                "HTTPS_PROXY is not the URL of a proxy",
+            ),
             (
                 "socks5://secret@proxy",
                 "HTTPS_PROXY names a proxy by socks5://",

@@ -101,9 +101,11 @@ impl Troubles {
     }
 
     /// API servers forget old versions, and a new kind's cache begins after the list: the stream lists again
-    /// by itself, and nobody need look. Unless it happens again and again.
+    /// by itself, and nobody need look. Unless it happens again and again, or to a list, which may take longer
+    /// than its pages are kept.
     fn is_usual(&mut self, error: &watcher::Error) -> bool {
-        if code(error) != 410 {
+        let is_list = matches!(error, watcher::Error::InitialListFailed(_));
+        if code(error) != 410 || is_list {
             return false;
         }
         let before = self.expired.replace(Instant::now());

@@ -45,6 +45,8 @@ struct Taken {
 struct Look {
     at: Duration,
     all: Vec<Taken>,
+    /// Requests that the watcher knows, ended ones too.
+    known: f64,
 }
 
 /// Finds how much can be done at most, and does half of that for a long time.
@@ -60,12 +62,15 @@ pub(super) async fn lasts(world: &mut World, scale: f64) -> Result<Vec<Finding>>
     let look = async {
         while begun.elapsed() < lasts {
             tokio::time::sleep(PAUSE).await;
-            let at = begun.elapsed();
-            let all = taken(world).await?;
+            let look = Look {
+                at: begun.elapsed(),
+                all: taken(world).await?,
+                known: known(world).await?,
+            };
             if looks.len() % 12 == 0 {
-                tell(at, &all);
+                tell(&look);
             }
-            looks.push(Look { at, all });
+            looks.push(look);
         }
         Ok(())
     };
@@ -173,7 +178,12 @@ async fn taken(world: &World) -> Result<Vec<Taken>> {
     Ok(all)
 }
 
-fn tell(at: Duration, all: &[Taken]) {
+async fn known(world: &World) -> Result<f64> {
+    let metrics = world.watcher.metrics().await?;
+    Ok(metrics.sum("isc_endpoint_requests", &[]))
+}
+
+fn tell(look: &Look) {
     let one = |taken: &Taken| {
         let Taken {
             name,
@@ -183,8 +193,13 @@ fn tell(at: Duration, all: &[Taken]) {
         } = taken;
         format!("{name} {memory_mb:.1} MB {files} files {tasks} tasks")
     };
-    let all: Vec<String> = all.iter().map(one).collect();
-    println!("  {:>5.0} s: {}", at.as_secs_f64(), all.join(" | "));
+    let all: Vec<String> = look.all.iter().map(one).collect();
+    let at = look.at.as_secs_f64();
+    println!(
+        "  {at:>5.0} s: {} requests | {}",
+        look.known,
+        all.join(" | ")
+    );
 }
 
 // === impl Taken ===

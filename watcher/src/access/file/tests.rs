@@ -34,6 +34,13 @@ fn whatever_credential_changes_is_seen() {
     ] {
         assert_ne!(known, print(cluster, user), "{cluster} {user}");
     }
+    let text = kubeconfig("", "token: a");
+    let named = text.replace("user: u}", "user: u, namespace: n}");
+    let other = text.replace("current-context: c", "current-context: d");
+    let other = other.replace("name: c,", "name: d,");
+    for text in [named, other] {
+        assert_ne!(known, read(&text).unwrap().print, "{text}");
+    }
     let [one, other] = ["YQ==", "Yg=="].map(|key| {
         print(
             "",
@@ -41,6 +48,40 @@ fn whatever_credential_changes_is_seen() {
         )
     });
     assert_ne!(one, other, "the key counts");
+}
+
+#[test]
+fn what_has_not_changed_looks_the_same_however_often_it_is_read() {
+    let env = ["A", "B", "C"].map(|name| format!("{{name: {name}, value: x}}"));
+    let exec = format!(
+        "exec: {{apiVersion: client.authentication.k8s.io/v1, command: 'true', env: [{}]}}",
+        env.join(", ")
+    );
+    let text = kubeconfig("", &exec);
+    let known = read(&text).unwrap().print;
+    for _ in 0..20 {
+        assert_eq!(read(&text).unwrap().print, known);
+    }
+}
+
+#[test]
+fn a_user_that_is_not_there_is_missed() {
+    let text = kubeconfig("", "token: a").replace("users: [{name: u,", "users: [{name: v,");
+    let Err(error) = read(&text) else {
+        panic!("it can be used");
+    };
+    assert!(error.to_string().contains("no user `u`"), "{error}");
+}
+
+#[test]
+fn the_file_of_a_token_comes_before_one_inside_as_long_as_it_has_one() {
+    let print = |user: &str| read(&kubeconfig("", user)).unwrap().print;
+    let inside = format!("token: {TOKEN}");
+    assert_eq!(print("token: old, tokenFile: token"), print(&inside));
+    assert_eq!(
+        print(&format!("{inside}, tokenFile: nowhere")),
+        print(&inside)
+    );
 }
 
 #[test]
