@@ -20,6 +20,26 @@ const FIRST: u16 = 15_000;
 const COUNT: u16 = 17_000;
 const HTTP_LIMIT: Duration = Duration::from_secs(10);
 
+/// Treats each connection by itself, for ever.
+pub async fn accept<F>(
+    listener: tokio::net::TcpListener,
+    connection: impl Fn(TcpStream) -> F + Send + 'static,
+) where
+    F: Future<Output = Result<()>> + Send + 'static,
+{
+    let mut connections = JoinSet::new();
+    loop {
+        tokio::select! {
+            accepted = listener.accept() => {
+                let Ok((stream, _)) = accepted else { continue };
+                // A broken connection is what its two ends see anyway.
+                connections.spawn(connection(stream));
+            }
+            Some(_ended) = connections.join_next() => {}
+        }
+    }
+}
+
 /// A loopback address with a port that nobody listens on, handed out once per process.
 ///
 /// # Errors

@@ -77,7 +77,10 @@ impl Outlet {
             seen: Arc::default(),
         };
         let mut tasks = JoinSet::new();
-        tasks.spawn(accept(listener, shared.clone()));
+        let each = shared.clone();
+        tasks.spawn(net::accept(listener, move |stream| {
+            each.clone().connection(stream)
+        }));
         Ok(Self {
             address,
             shared,
@@ -204,21 +207,6 @@ impl Shared {
             Forget::Silently => std::future::pending().await,
         }
         Ok(())
-    }
-}
-
-async fn accept(listener: TcpListener, shared: Shared) {
-    let mut connections = JoinSet::new();
-    loop {
-        tokio::select! {
-            accepted = listener.accept() => {
-                let Ok((stream, _)) = accepted else { continue };
-                let shared = shared.clone();
-                // A broken connection is what its two ends see anyway.
-                connections.spawn(async move { drop(shared.connection(stream).await) });
-            }
-            Some(_ended) = connections.join_next() => {}
-        }
     }
 }
 

@@ -19,7 +19,7 @@ use tokio::{
 };
 
 use super::{Answer, Call};
-use crate::{Environment, Who};
+use crate::{Environment, Who, net};
 
 /// What kube calls an answer that is no Status.
 const PLAIN: &str = "Failed to parse error data";
@@ -72,7 +72,10 @@ impl Shared {
     pub(super) async fn serve(&self) -> Result<JoinSet<()>> {
         let listener = TcpListener::bind(self.address).await?;
         let mut tasks = JoinSet::new();
-        tasks.spawn(accept(listener, self.clone()));
+        let each = self.clone();
+        tasks.spawn(net::accept(listener, move |stream| {
+            each.clone().connection(stream)
+        }));
         Ok(tasks)
     }
 
@@ -181,21 +184,6 @@ impl Shared {
         let first = parts.next().unwrap_or_default().to_owned();
         let renamed: Vec<_> = std::iter::once(first).chain(parts.map(ours)).collect();
         renamed.concat().into_bytes()
-    }
-}
-
-async fn accept(listener: TcpListener, shared: Shared) {
-    let mut connections = JoinSet::new();
-    loop {
-        tokio::select! {
-            accepted = listener.accept() => {
-                let Ok((stream, _)) = accepted else { continue };
-                let shared = shared.clone();
-                // A broken connection is what its two ends see anyway.
-                connections.spawn(async move { drop(shared.connection(stream).await) });
-            }
-            Some(_ended) = connections.join_next() => {}
-        }
     }
 }
 
