@@ -60,6 +60,21 @@ impl State {
         }
     }
 
+    /// Whether the user has a program that gives the credentials, which kube keeps until they end.
+    pub(super) fn asks_a_program(&self) -> bool {
+        self.config.auth_info.exec.is_some()
+    }
+
+    /// The same, so that clients are made anew.
+    pub(super) fn again(&self) -> Self {
+        Self {
+            number: self.number + 1,
+            config: self.config.clone(),
+            proxy: self.proxy.clone(),
+            print: self.print.clone(),
+        }
+    }
+
     fn client(&self, url: &Uri) -> Result<Client, kube::Error> {
         let mut config = self.config.clone();
         config.cluster_url = url.clone();

@@ -212,6 +212,11 @@ impl Access {
         now.unwrap_or_else(PoisonError::into_inner).clone()
     }
 
+    fn put(&self, state: Arc<State>) {
+        let now = self.inner.now.write();
+        *now.unwrap_or_else(PoisonError::into_inner) = state;
+    }
+
     /// A server does not know the user of that state: reads the files, but not for each of many such answers.
     /// Returns whether another state is in force.
     async fn refused(&self, number: u64) -> bool {
@@ -219,6 +224,11 @@ impl Access {
         let is_old = |at: Instant| at.elapsed() >= PAUSE;
         if self.state().number == number && reading.at.is_none_or(is_old) {
             self.read(&mut reading).await;
+            let state = self.state();
+            if state.number == number && state.asks_a_program() {
+                // It may say something else by now, without a file having changed.
+                self.put(Arc::new(state.again()));
+            }
         }
         self.state().number != number
     }
@@ -298,13 +308,7 @@ impl Access {
         if let Some(r#use) = self.inner.source.r#use() {
             self.inner.metrics.certificates.ends(r#use, not_after);
         }
-        let mut now = self
-            .inner
-            .now
-            .write()
-            .unwrap_or_else(PoisonError::into_inner);
-        *now = state;
-        drop(now);
+        self.put(state);
         let what = self.inner.source.what();
         self.inner.metrics.reload("ok");
         tracing::info!("reloaded: {what}; what it says counts for every new connection");

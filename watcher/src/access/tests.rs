@@ -79,6 +79,31 @@ async fn a_server_that_does_not_know_the_user_has_the_files_read() {
 }
 
 #[tokio::test]
+async fn a_program_is_asked_again_where_what_it_said_is_not_known_any_more() {
+    let server = server("new").await;
+    let dir = tempfile::tempdir().unwrap();
+    let [file, said] = ["kubeconfig", "said"].map(|name| dir.path().join(name));
+    let say = |token: &str| {
+        let all = format!(
+            "{{\"apiVersion\": \"client.authentication.k8s.io/v1\", \"kind\": \"ExecCredential\", \
+             \"status\": {{\"token\": \"{token}\"}}}}"
+        );
+        std::fs::write(&said, all).unwrap();
+    };
+    say("old");
+    let user = format!(
+        "exec: {{apiVersion: client.authentication.k8s.io/v1, command: cat, args: ['{}'], interactiveMode: Never}}",
+        said.display()
+    );
+    write(&file, &server, &user);
+    let access = access(&file).unwrap();
+    let client = access.client(access.url()).unwrap();
+    say("new");
+    assert_eq!(ask(&client).await, (401, true));
+    assert_eq!(ask(&client).await, (200, false));
+}
+
+#[tokio::test]
 async fn what_cannot_be_used_or_leads_elsewhere_changes_nothing() {
     let here = server("old").await;
     let dir = tempfile::tempdir().unwrap();
