@@ -10,10 +10,10 @@ use std::{
     time::Duration,
 };
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, ensure};
 use futures::FutureExt as _;
 use rand::RngExt as _;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::{Environment, Provider, Team, Watcher, Who, Worker, isc, net, process, wait};
 
@@ -186,6 +186,18 @@ impl Scene {
     /// When the program is missing.
     pub fn start_watcher(&self, config: Value) -> Result<Watcher> {
         Watcher::start(&self.dir, "watcher", config, &self.provider.kubeconfig)
+    }
+
+    /// Asks for a job of the service `echo` under that name, and waits until it has succeeded.
+    ///
+    /// # Errors
+    /// When it ends otherwise, or not at all.
+    pub async fn succeeds(&self, name: &str) -> Result<()> {
+        self.team.ask(name, "echo", json!({"a": name})).await?;
+        let status = self.team.wait_end(name).await?;
+        ensure!(status["phase"] == "Succeeded", "{name}: {status}");
+        ensure!(status["result"] == json!({"a": name}), "{name}: {status}");
+        Ok(())
     }
 
     /// Starts a worker and waits until it is ready.

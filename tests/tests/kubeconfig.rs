@@ -42,13 +42,6 @@ fn revoke(front: &Front, token: &str) {
     front.answer(usize::MAX, unknown, has_it);
 }
 
-async fn succeeds(scene: &Scene, name: &str) -> Result<()> {
-    scene.team.ask(name, "echo", json!({"a": name})).await?;
-    let status = scene.team.wait_end(name).await?;
-    assert_eq!(status["phase"], "Succeeded", "{name}: {status}");
-    Ok(())
-}
-
 /// A watcher behind a front, whose watches are not asked for anew meanwhile.
 async fn watcher_behind(scene: &Scene) -> Result<(Front, Watcher)> {
     let front = Front::start(&scene.env).await?;
@@ -65,7 +58,7 @@ fn a_token_is_replaced_while_the_watcher_runs() -> Result<()> {
     scene::run(async |scene| {
         let (front, mut watcher) = watcher_behind(scene).await?;
         let _worker = scene.worker("worker-1").await?;
-        succeeds(scene, "before").await?;
+        scene.succeeds("before").await?;
         let secret = &scene.env.secret;
         let [old, new] = [
             Who::Controller.token(secret),
@@ -78,7 +71,7 @@ fn a_token_is_replaced_while_the_watcher_runs() -> Result<()> {
         // Half of it, up to the middle of the token.
         fs::write(&file, &text[..text.find(&new).unwrap_or_default() + 10])?;
         reloads(&watcher, "failed", 1.0, 1.0).await?;
-        succeeds(scene, "half").await?;
+        scene.succeeds("half").await?;
 
         replace(&file, &text)?;
         reloads(&watcher, "ok", 1.0, 0.0).await?;
@@ -90,7 +83,7 @@ fn a_token_is_replaced_while_the_watcher_runs() -> Result<()> {
         revoke(&front, &old);
         // Watches that run are asked for anew.
         front.end_watches("");
-        succeeds(scene, "after").await?;
+        scene.succeeds("after").await?;
         let refused = front.calls(|call| call.refused.is_some());
         assert!(refused.is_empty(), "{refused:?}");
         watcher.process.check_alive()?;
@@ -126,7 +119,7 @@ fn a_token_that_is_revoked_first_is_followed_by_the_next_one_in_a_secret_volume(
         let mut watcher = Watcher::start(&scene.dir, "watcher", config, &file)?;
         watcher.ready().await?;
         let _worker = scene.worker("worker-1").await?;
-        succeeds(scene, "before").await?;
+        scene.succeeds("before").await?;
 
         revoke(&front, &old);
         front.end_watches("");
@@ -160,7 +153,7 @@ fn another_server_takes_effect_at_the_next_start_and_gets_no_token_before() -> R
         reloads(&watcher, "failed", 1.0, 1.0).await?;
         let log = watcher.process.log();
         assert!(log.contains("takes effect at the next start"), "{log}");
-        succeeds(scene, "a").await?;
+        scene.succeeds("a").await?;
         let calls = front.calls(|_| true);
         assert!(calls.is_empty(), "{calls:?}");
         replace(file, &text)?;

@@ -53,13 +53,6 @@ fn start(scene: &Scene, kubeconfig: &Path, vars: &[(&str, &str)]) -> Result<Watc
     )
 }
 
-async fn succeeds(scene: &Scene, name: &str) -> Result<()> {
-    scene.team.ask(name, "echo", json!({"a": name})).await?;
-    let status = scene.team.wait_end(name).await?;
-    assert_eq!(status["phase"], "Succeeded", "{name}: {status}");
-    Ok(())
-}
-
 #[test]
 fn kcp_is_reached_through_the_proxy_of_the_environment_and_nothing_else_is() -> Result<()> {
     scene::run(async |scene| {
@@ -97,7 +90,7 @@ fn kcp_is_reached_through_the_proxy_of_the_environment_and_nothing_else_is() -> 
         let mut watcher = start(scene, &file, &[("https_proxy", &url)])?;
         watcher.ready().await?;
         let _worker = scene.worker("worker-1").await?;
-        succeeds(scene, "a").await?;
+        scene.succeeds("a").await?;
         let tunnels = proxy.tunnels();
         let only = !tunnels.is_empty() && tunnels.iter().all(|to| *to == known);
         assert!(only, "{tunnels:?}");
@@ -126,7 +119,7 @@ fn no_proxy_goes_around_and_is_judged_for_each_server() -> Result<()> {
         let mut watcher = start(scene, &file, &[("HTTPS_PROXY", &url)])?;
         watcher.ready().await?;
         let _worker = scene.worker("worker-1").await?;
-        succeeds(scene, "a").await?;
+        scene.succeeds("a").await?;
         let tunnels = proxy.tunnels();
         let provider = format!("0.0.0.0:{port}");
         let only = !tunnels.is_empty() && tunnels.iter().all(|to| *to == provider);
@@ -139,7 +132,7 @@ fn no_proxy_goes_around_and_is_judged_for_each_server() -> Result<()> {
         ];
         let mut watcher = start(scene, &file, &vars)?;
         watcher.ready().await?;
-        succeeds(scene, "b").await?;
+        scene.succeeds("b").await?;
         assert_eq!(
             proxy.tunnels().len(),
             tunnels.len(),
@@ -163,7 +156,7 @@ fn the_proxy_of_the_kubeconfig_wins_over_the_environment() -> Result<()> {
         let mut watcher = start(scene, &file, &[("HTTPS_PROXY", &url), ("NO_PROXY", "*")])?;
         watcher.ready().await?;
         let _worker = scene.worker("worker-1").await?;
-        succeeds(scene, "a").await?;
+        scene.succeeds("a").await?;
         let kcp = kcp(scene)?.to_string();
         let tunnels = ours.tunnels();
         // One for the slice, and others for requests and bindings, at the least.
@@ -208,12 +201,12 @@ async fn forgets(proxy: &Outlet, wanted: usize) -> Result<()> {
 async fn work_goes_on_when_tunnels_are_cut(scene: &Scene, how: Forget) -> Result<()> {
     let (proxy, _watcher) = forgetful(scene, (2, how), 290).await?;
     let _worker = scene.worker("worker-1").await?;
-    succeeds(scene, "before").await?;
+    scene.succeeds("before").await?;
     for name in ["first", "second"] {
         // Each of the watches: of the slice, the bindings and the requests.
         forgets(&proxy, proxy.forgotten() + 3).await?;
         let asked = Instant::now();
-        succeeds(scene, name).await?;
+        scene.succeeds(name).await?;
         let took = asked.elapsed();
         ensure!(took < Duration::from_secs(10), "{how:?}: it took {took:?}");
     }
@@ -238,7 +231,7 @@ fn a_tunnel_that_is_forgotten_without_a_word_is_noticed_and_never_used_again() -
         let _worker = scene.worker("worker-1").await?;
         // Enough at once to leave a connection for each call that comes later.
         let at_once = (0..8).map(|number| format!("before-{number}"));
-        try_join_all(at_once.map(async |name| succeeds(scene, &name).await)).await?;
+        try_join_all(at_once.map(async |name| scene.succeeds(&name).await)).await?;
         let before = proxy.open();
         wait::until("all tunnels are forgotten", wait::USUAL, async || {
             let left = &before & &proxy.open();
@@ -248,7 +241,7 @@ fn a_tunnel_that_is_forgotten_without_a_word_is_noticed_and_never_used_again() -
         .await?;
         assert!(proxy.forgotten() >= 3, "the watches at least");
         let asked = Instant::now();
-        succeeds(scene, "after").await?;
+        scene.succeeds("after").await?;
         let took = asked.elapsed();
         // The watch is given up 5 s after its end; a call on a dead connection would take 30 s.
         ensure!(took < Duration::from_secs(20), "it took {took:?}");
@@ -262,7 +255,7 @@ fn a_watch_is_never_idle_for_longer_than_it_may_be() -> Result<()> {
         // A connection that nobody uses is closed 10 to 20 s later.
         let (proxy, _watcher) = forgetful(scene, (24, Forget::Silently), 5).await?;
         let _worker = scene.worker("worker-1").await?;
-        succeeds(scene, "before").await?;
+        scene.succeeds("before").await?;
         let tunnels = proxy.tunnels().len();
         let begun = Instant::now();
         wait::until("half a minute is over", wait::USUAL, async || {
@@ -272,7 +265,7 @@ fn a_watch_is_never_idle_for_longer_than_it_may_be() -> Result<()> {
         .await?;
         assert_eq!(proxy.forgotten(), 0, "of {tunnels} tunnels");
         let asked = Instant::now();
-        succeeds(scene, "after").await?;
+        scene.succeeds("after").await?;
         let took = asked.elapsed();
         ensure!(took < Duration::from_secs(10), "it took {took:?}");
         Ok(())

@@ -75,14 +75,6 @@ async fn has_refused(watcher: &Watcher, reason: &str) -> Result<()> {
     .await
 }
 
-async fn succeeds(scene: &Scene, name: &str) -> Result<()> {
-    scene.team.ask(name, "echo", json!({"a": name})).await?;
-    let status = scene.team.wait_end(name).await?;
-    ensure!(status["phase"] == "Succeeded", "{status}");
-    ensure!(status["result"] == json!({"a": name}), "{status}");
-    Ok(())
-}
-
 #[test]
 fn a_request_runs_with_every_connection_encrypted() -> Result<()> {
     scene::run(async |scene| {
@@ -110,7 +102,7 @@ fn a_request_runs_with_every_connection_encrypted() -> Result<()> {
         set(&mut config, "amqp.tls", trust);
         let mut worker = scene.start_worker(config)?;
         worker.ready().await?;
-        succeeds(scene, "secret").await?;
+        scene.succeeds("secret").await?;
         for metrics in [watcher.metrics().await?, worker.metrics().await?] {
             let ends = metrics.lines("isc_certificate_not_after_seconds");
             ensure!(ends.contains("use="), "no end is shown: {ends}");
@@ -198,7 +190,7 @@ fn a_worker_runs_only_what_its_certificate_may_and_new_rules_count_at_once() -> 
         set(&mut rules, "grpc.workers", allow(json!(["*"])));
         std::fs::write(&file, rules.to_string())?;
         worker.ready().await?;
-        succeeds(scene, "allowed").await?;
+        scene.succeeds("allowed").await?;
 
         set(&mut rules, "grpc.workers", allow(json!(["s*"])));
         std::fs::write(&file, rules.to_string())?;
@@ -266,7 +258,7 @@ fn certificates_are_exchanged_while_everything_runs() -> Result<()> {
         stale(0.0).await?;
         drop(second);
         worker.ready().await?;
-        succeeds(scene, "after").await?;
+        scene.succeeds("after").await?;
         let third = scene.start_worker(old.worker_config(scene, "worker-3", "three.workers")?)?;
         is_told(&third, "watcherTls").await
     })

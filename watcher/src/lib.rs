@@ -178,7 +178,7 @@ fn prepare(
     let select = Arc::new(Select::new(config)?);
     let light = (services.subscribe(), admission, select);
     let kinds = Kinds::new(&config.kinds)?;
-    let clients = Clients::new((access?, config.kcp.watch()), light, kinds, lead);
+    let clients = Clients::new((access?, config.kcp.watch_seconds), light, kinds, lead);
     Ok(Prepared {
         services,
         policy,

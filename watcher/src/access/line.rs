@@ -21,6 +21,7 @@ use super::{
 const ANSWER: Duration = Duration::from_secs(60);
 
 /// What is in force.
+#[derive(Clone)]
 pub(super) struct State {
     pub(super) number: u64,
     pub(super) config: Config,
@@ -69,9 +70,7 @@ impl State {
     pub(super) fn again(&self) -> Self {
         Self {
             number: self.number + 1,
-            config: self.config.clone(),
-            proxy: self.proxy.clone(),
-            print: self.print.clone(),
+            ..self.clone()
         }
     }
 

@@ -145,10 +145,7 @@ impl Access {
     }
 
     fn of(source: Source, found: Found, proxy: Option<Proxy>, metrics: Arc<Metrics>) -> Self {
-        let origin = found.origin.clone();
-        if let Some(r#use) = source.r#use() {
-            metrics.certificates.ends(r#use, found.not_after);
-        }
+        let (origin, not_after) = (found.origin.clone(), found.not_after);
         let reading = Reading {
             at: None,
             pending: None,
@@ -164,8 +161,17 @@ impl Access {
             reading: tokio::sync::Mutex::new(reading),
             metrics,
         };
-        Self {
+        let access = Self {
             inner: Arc::new(inner),
+        };
+        access.tell_end(not_after);
+        access
+    }
+
+    /// When the user's certificate ends.
+    fn tell_end(&self, not_after: Option<i64>) {
+        if let Some(r#use) = self.inner.source.r#use() {
+            self.inner.metrics.certificates.ends(r#use, not_after);
         }
     }
 
@@ -305,9 +311,7 @@ impl Access {
         let url = state.config.cluster_url.clone();
         let made = state.clone().client_aside(url).await;
         made.map_err(|error| ReadError::Client(error.to_string()))?;
-        if let Some(r#use) = self.inner.source.r#use() {
-            self.inner.metrics.certificates.ends(r#use, not_after);
-        }
+        self.tell_end(not_after);
         self.put(state);
         let what = self.inner.source.what();
         self.inner.metrics.reload("ok");

@@ -1,7 +1,5 @@
 //! The `kcp` section: where requests come from.
 
-use std::time::Duration;
-
 use isc_runtime::{config::ConfigError, services::is_dns_label};
 use serde::Deserialize;
 
@@ -75,11 +73,6 @@ impl KcpConfig {
             ));
         }
         Ok(())
-    }
-
-    /// How long a watch lasts.
-    pub(crate) fn watch(&self) -> Duration {
-        Duration::from_secs(self.watch_seconds.into())
     }
 
     /// The name of the slice of a kind that names that one, or none.

@@ -37,7 +37,7 @@ pub(crate) type Services = watch::Receiver<Arc<Catalogue>>;
 #[derive(Clone)]
 pub(crate) struct Clients {
     access: Access,
-    watch: Duration,
+    watch_seconds: u32,
     services: Services,
     select: Arc<Select>,
     admission: Admission,
@@ -74,18 +74,18 @@ pub(super) enum CallError {
 // === impl Clients ===
 
 impl Clients {
-    /// Clients with the credentials of that access, which ask again for what a watch shows after that long.
+    /// Clients with the credentials of that access, which ask again for what a watch shows after so many seconds.
     /// What they read of requests of these kinds is seen in the light of these services, and judged there.
     #[must_use]
     pub(crate) fn new(
-        (access, watch): (Access, Duration),
+        (access, watch_seconds): (Access, u32),
         (services, admission, select): (Services, Admission, Arc<Select>),
         kinds: Kinds,
         lead: Lead,
     ) -> Self {
         Self {
             access,
-            watch,
+            watch_seconds,
             lead,
             services,
             admission,
@@ -118,8 +118,7 @@ impl Clients {
 
     /// How everything is watched.
     pub(super) fn watching(&self) -> watcher::Config {
-        let seconds = u32::try_from(self.watch.as_secs()).unwrap_or(u32::MAX);
-        watcher::Config::default().timeout(seconds)
+        watcher::Config::default().timeout(self.watch_seconds)
     }
 
     /// Whether this watcher leads.

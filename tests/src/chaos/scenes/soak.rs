@@ -62,11 +62,10 @@ pub(super) async fn lasts(world: &mut World, scale: f64) -> Result<Vec<Finding>>
     let look = async {
         while begun.elapsed() < lasts {
             tokio::time::sleep(PAUSE).await;
-            let look = Look {
-                at: begun.elapsed(),
-                all: taken(world).await?,
-                known: known(world).await?,
-            };
+            let at = begun.elapsed();
+            let (all, watcher) = taken(world).await?;
+            let known = watcher.sum("isc_endpoint_requests", &[]);
+            let look = Look { at, all, known };
             if looks.len() % 12 == 0 {
                 tell(&look);
             }
@@ -152,11 +151,11 @@ async fn idle(world: &World) -> Result<Vec<(String, f64)>> {
 
 async fn counts(world: &World) -> Result<Vec<(String, f64)>> {
     let mut all = Vec::new();
-    for one in taken(world).await? {
+    let (taken, metrics) = taken(world).await?;
+    for one in taken {
         all.push((format!("{} files", one.name), one.files));
         all.push((format!("{} tasks", one.name), one.tasks));
     }
-    let metrics = world.watcher.metrics().await?;
     all.push(("sessions".into(), metrics.sum("isc_sessions", &[])));
     all.push(("requests".into(), metrics.sum("isc_requests", &[])));
     let overview = world.env.broker.call("GET", "/api/overview").await?;
@@ -169,18 +168,14 @@ async fn counts(world: &World) -> Result<Vec<(String, f64)>> {
     Ok(all)
 }
 
-async fn taken(world: &World) -> Result<Vec<Taken>> {
+/// What each process has, and all that the watcher tells.
+async fn taken(world: &World) -> Result<(Vec<Taken>, Metrics)> {
     let watcher = world.watcher.metrics().await?;
     let mut all = vec![Taken::read(world.watcher.process.name(), &watcher)];
     for worker in &world.workers {
         all.push(Taken::read(worker.process.name(), &worker.metrics().await?));
     }
-    Ok(all)
-}
-
-async fn known(world: &World) -> Result<f64> {
-    let metrics = world.watcher.metrics().await?;
-    Ok(metrics.sum("isc_endpoint_requests", &[]))
+    Ok((all, watcher))
 }
 
 fn tell(look: &Look) {

@@ -27,7 +27,7 @@ fn follower() -> (Follower, mpsc::Receiver<Input>) {
     let admission = Admission::by(&serde_json::json!([]));
     let light = (services.subscribe(), admission, Arc::default());
     let clients = Clients::new(
-        (access, KcpConfig::default().watch()),
+        (access, KcpConfig::default().watch_seconds),
         light,
         kinds,
         Lead::default(),
