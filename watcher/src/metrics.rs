@@ -13,6 +13,7 @@ use std::{
     sync::{Mutex, PoisonError},
 };
 
+use http::Method;
 use isc_core::{
     api::Phase,
     engine::{Measure, Snapshot},
@@ -23,7 +24,9 @@ use prometheus_client::{
     registry::Registry,
 };
 
-use labels::{DecisionLabel, PhaseLabel, ReasonLabel, RuleLabel, SlotLabel};
+use labels::{
+    CallLabel, DecisionLabel, DirectionLabel, PhaseLabel, ReasonLabel, RuleLabel, SlotLabel,
+};
 pub(crate) use labels::{ResultLabel, WriteLabel};
 use services::ServiceMetrics;
 use sources::SourceMetrics;
@@ -50,6 +53,8 @@ pub(crate) struct Metrics {
     pub(crate) certificates: CertificateMetrics,
     /// What is known of each source.
     pub(crate) sources: SourceMetrics,
+    messages: Family<DirectionLabel, Counter>,
+    api_calls: Family<CallLabel, Counter>,
     audit_lines: Family<ResultLabel, Counter>,
     services: ServiceMetrics,
     reloads: Family<ResultLabel, Counter>,
@@ -89,6 +94,8 @@ impl Metrics {
             leader: Gauge::default(),
             certificates: CertificateMetrics::default(),
             sources: SourceMetrics::default(),
+            messages: words::starting(DirectionLabel::all()),
+            api_calls: Family::default(),
             audit_lines: words::by_result(words::AUDIT),
             services: ServiceMetrics::default(),
             reloads: words::by_result(words::RELOADS),
@@ -195,6 +202,10 @@ impl Metrics {
         r.register("dead_letters", dead, self.dead_letters.clone());
         let events = "Kubernetes Events, by what became of them";
         r.register("events", events, self.events.clone());
+        let calls = "Calls to API servers, watches among them, by the code of the answer";
+        r.register("api_calls", calls, self.api_calls.clone());
+        let messages = "Messages on the workers' streams";
+        r.register("session_messages", messages, self.messages.clone());
         let streams = "Workers' streams that were not let in, ended or slowed down, by reason";
         r.register("streams_refused", streams, self.streams_refused.clone());
     }
@@ -224,6 +235,18 @@ impl Metrics {
                 self.services.ended(service.as_deref(), *reason, times);
             }
         }
+    }
+
+    /// Counts a call to an API server; code 0 is no answer.
+    pub(crate) fn api_call(&self, method: &Method, code: u16) {
+        let label = CallLabel::new(method, code);
+        self.api_calls.get_or_create(&label).inc();
+    }
+
+    /// Counts a message that a worker sent, or was sent.
+    pub(crate) fn session_message(&self, direction: &'static str) {
+        let label = DirectionLabel { direction };
+        self.messages.get_or_create(&label).inc();
     }
 
     /// Counts a thing that was dropped.

@@ -114,7 +114,13 @@ impl Line {
     /// Asks the server. The files are read again where it does not know the user.
     pub(super) async fn send(&self, request: Request<Body>) -> Result<Response<Body>, kube::Error> {
         let (number, client) = self.client().await?;
+        let method = request.method().clone();
         let answer = tokio::time::timeout(ANSWER, client.send(request)).await;
+        let code = match &answer {
+            Ok(Ok(answer)) => answer.status().as_u16(),
+            _ => 0,
+        };
+        self.access.inner.metrics.api_call(&method, code);
         let none = || format!("no answer within {} s", ANSWER.as_secs());
         let mut answer = answer.map_err(|_elapsed| kube::Error::Service(none().into()))??;
         if answer.status() == StatusCode::UNAUTHORIZED && self.access.refused(number).await {

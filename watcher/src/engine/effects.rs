@@ -83,8 +83,10 @@ impl EngineTask {
         };
         if sender
             .try_send(Ok(convert::to_wire(message, trace.as_ref())))
-            .is_err()
+            .is_ok()
         {
+            self.outputs.metrics.session_message("sent");
+        } else {
             self.outputs.metrics.dropped("session_queue_full");
             self.sessions.remove(&id);
             self.follow_ups.push_back(Event::SessionClosed(id));

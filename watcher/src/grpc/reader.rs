@@ -151,6 +151,7 @@ impl Reader {
     async fn hear(&self, mut messages: Streaming<WorkerMessage>) -> Result<(), Refused> {
         let mut beats = Beats::new(Instant::now());
         while let Some(message) = messages.message().await? {
+            self.metrics.session_message("received");
             let event = convert::event(self.session, message).map_err(|error| {
                 let status = Status::invalid_argument(error.to_string());
                 Refused(status, Some(error.reason()))

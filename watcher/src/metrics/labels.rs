@@ -1,5 +1,6 @@
 //! The labels. Their values are closed lists.
 
+use http::Method;
 use isc_core::writes::Urgency;
 use prometheus_client::encoding::EncodeLabelSet;
 
@@ -11,6 +12,20 @@ pub(crate) struct WriteLabel {
     kind: &'static str,
     result: &'static str,
 }
+
+/// `method` and `code` of a call to an API server.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub(super) struct CallLabel {
+    method: &'static str,
+    code: u16,
+}
+
+/// `direction` of a message on a worker's stream.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub(super) struct DirectionLabel {
+    pub(super) direction: &'static str,
+}
+
 
 /// `result` of a claim, a ticket, a reload or an Event.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -48,6 +63,27 @@ pub(super) struct PhaseLabel {
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 pub(super) struct SlotLabel {
     pub(super) state: &'static str,
+}
+
+// === impl CallLabel ===
+
+impl CallLabel {
+    pub(super) fn new(method: &Method, code: u16) -> Self {
+        let known = words::METHODS.iter();
+        let method = known.copied().find(|known| *known == method.as_str());
+        Self {
+            method: method.unwrap_or(words::OTHER),
+            code,
+        }
+    }
+}
+
+// === impl DirectionLabel ===
+
+impl DirectionLabel {
+    pub(super) fn all() -> impl Iterator<Item = Self> {
+        ["received", "sent"].into_iter().map(|direction| Self { direction })
+    }
 }
 
 // === impl WriteLabel ===

@@ -35,6 +35,9 @@ fn with_a_sample_each(registry: &mut Registry) -> Metrics {
         metrics.decision("any", result);
     }
     metrics.rule_failed("any");
+    for method in words::METHODS {
+        metrics.api_call(&method.parse().unwrap(), 200);
+    }
     for name in ["grpc", "scaler", "amqp", "tracing"] {
         drop(metrics.certificates.of(name, true));
     }

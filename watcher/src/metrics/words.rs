@@ -10,7 +10,7 @@ use prometheus_client::metrics::{counter::Counter, family::Family};
 use super::labels::{ReasonLabel, ResultLabel};
 
 /// Stands for a word that is on no list: the list is to be mended then.
-const OTHER: &str = "other";
+pub(super) const OTHER: &str = "other";
 
 pub(super) const WRITES: &[&str] = &["ok", "conflict", "refused", "forbidden", "timeout", "error"];
 pub(super) const TICKETS: &[&str] = &[
@@ -130,6 +130,9 @@ pub(super) const ENDS: &[Reason] = &[
     Reason::TooManyWaiting,
     Reason::Replaced,
 ];
+
+/// `method` of a call to an API server. Nothing else is used.
+pub(super) const METHODS: &[&str] = &["GET", "POST", "PUT", "PATCH", "DELETE"];
 
 /// The word, if it is on the list.
 pub(super) fn listed(list: &[&'static str], word: &'static str) -> &'static str {
