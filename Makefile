@@ -1,6 +1,6 @@
 # The one entry for every habit; the work is done in scripts/ and by isc-dev (tests/src/bin/isc-dev).
 
-.PHONY: help demo up down status test upgrade-test test-quick chaos overload lint check-deploy check-observability compose-test fmt gen bench-latency bench-policy build setup clean
+.PHONY: help demo up down status test upgrade-test test-quick chaos overload lint check-deploy check-observability compose-test fmt gen bench bench-quick bench-latency bench-policy build setup clean
 .DEFAULT_GOAL := help
 
 RELEASE_BUILD := cargo build --release -p isc-watcher -p isc-worker -p isc-tests --bins
@@ -63,6 +63,14 @@ fmt: ## format the code
 gen: ## write the generated files in deploy/
 	@cargo run -q -p isc-watcher --bin crdgen -- deploy
 	@scripts/render-base.sh
+
+bench: setup ## throughput, latency and growth, beside what kcp allows at most and beside others; about an hour
+	@echo "==> building (release)" && $(RELEASE_BUILD) -p isc-bench
+	@ISCBENCH_CELERY=$$(scripts/celery.sh) && export ISCBENCH_CELERY && target/release/isc-bench full $(if $(ONLY),--only $(ONLY))
+
+bench-quick: setup ## the main ratios of the product as it is, in less than five minutes: target/bench/quick.json
+	@echo "==> building (release)" && $(RELEASE_BUILD) -p isc-bench
+	@target/release/isc-bench quick
 
 bench-latency: setup ## time from created to Succeeded for 50 short requests, one after the other
 	@echo "==> building (release)" && $(RELEASE_BUILD)

@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # Installs or builds whatever the demo and the tests need and is not there yet. Safe to run again.
 #
-# usage: scripts/setup.sh [--lint|--compose]     only what `make lint` or `make compose-test` needs
+# usage: scripts/setup.sh [--lint|--compose|--bench]     only what `make lint`, `make compose-test` or the
+#                                                        comparison with Celery needs
 set -euo pipefail
 
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
@@ -86,6 +87,11 @@ if [ "${1:-}" = --compose ]; then
     need iptables command -v iptables
     need util-linux command -v unshare
     need openssl command -v openssl
+    install_missing
+    exit
+fi
+if [ "${1:-}" = --bench ]; then
+    need python3-venv python3 -c "import ensurepip, venv"
     install_missing
     exit
 fi

@@ -10,6 +10,7 @@ pub mod exports;
 pub mod front;
 pub mod hostile;
 pub mod identity;
+pub mod interrupted;
 pub mod isc;
 pub mod kind;
 pub mod ledger;
@@ -26,6 +27,7 @@ pub mod servers;
 pub mod shown;
 pub mod team;
 pub mod trail;
+pub mod usage;
 pub mod wait;
 pub mod work;
 

@@ -18,10 +18,10 @@ use nix::{
     unistd::Pid,
 };
 
-use crate::wait;
-
-/// The unit of times in /proc, the same on every Linux (`USER_HZ`).
-const TICKS_PER_SECOND: f64 = 100.0;
+use crate::{
+    usage::{Usage, usage},
+    wait,
+};
 
 /// What to start.
 #[derive(Clone, Debug)]
@@ -44,17 +44,6 @@ pub struct Process {
     name: String,
     child: Child,
     log: PathBuf,
-}
-
-/// Memory and processor time of a process.
-#[derive(Clone, Copy, Debug)]
-pub struct Usage {
-    /// Resident memory, MB (2^20 bytes).
-    pub resident_mb: f64,
-    /// The most that it ever was, MB.
-    pub peak_mb: f64,
-    /// Processor time since its start, seconds.
-    pub cpu_seconds: f64,
 }
 
 // === impl Launch ===
@@ -256,33 +245,6 @@ impl Drop for Process {
 
 fn pid_of(child: &Child) -> Pid {
     Pid::from_raw(i32::try_from(child.id()).unwrap_or(i32::MAX))
-}
-
-/// Memory and processor time of any process.
-///
-/// # Errors
-/// When there is no such process.
-pub fn usage(pid: u32) -> Result<Usage> {
-    let status = std::fs::read_to_string(format!("/proc/{pid}/status"))?;
-    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat"))?;
-    let megabytes = |field: &str| {
-        let line = status.lines().find_map(|l| l.strip_prefix(field));
-        let text = line.unwrap_or("0").trim().trim_end_matches(" kB");
-        text.parse::<f64>().unwrap_or(0.0) / 1024.0
-    };
-    // After the name, which may hold spaces: utime and stime are the 12th and 13th field.
-    let fields = stat.rsplit_once(')').map_or("", |(_, rest)| rest);
-    let ticks: f64 = fields
-        .split_whitespace()
-        .skip(11)
-        .take(2)
-        .filter_map(|f| f.parse::<f64>().ok())
-        .sum();
-    Ok(Usage {
-        resident_mb: megabytes("VmRSS:"),
-        peak_mb: megabytes("VmHWM:"),
-        cpu_seconds: ticks / TICKS_PER_SECOND,
-    })
 }
 
 /// Every process whose `HOME` is inside of `dir`: what was started here, and jobs, for a job's home is its

@@ -14,8 +14,7 @@ mod up;
 use std::{path::PathBuf, process::ExitCode};
 
 use clap::{Parser, Subcommand};
-use isc_tests::environment::repository;
-use tokio::signal::unix::{SignalKind, signal};
+use isc_tests::{environment::repository, interrupted};
 
 #[derive(Parser)]
 #[command(
@@ -68,18 +67,7 @@ fn main() -> ExitCode {
             return ExitCode::FAILURE;
         }
     };
-    runtime.block_on(async {
-        tokio::select! {
-            code = run(args) => code.unwrap_or_else(|error| {
-                eprintln!("error: {error:#}");
-                ExitCode::FAILURE
-            }),
-            name = interrupted() => {
-                eprintln!("\n{name}: everything that was started is being ended");
-                ExitCode::from(130)
-            }
-        }
-    })
+    runtime.block_on(interrupted::or(run(args)))
 }
 
 async fn run(args: Args) -> anyhow::Result<ExitCode> {
@@ -94,21 +82,5 @@ async fn run(args: Args) -> anyhow::Result<ExitCode> {
         Command::Status => up::status(&dir).await,
         Command::Supervise => Box::pin(up::supervise(&dir)).await,
         Command::Test { command } => test::run(&command).await,
-    }
-}
-
-/// Returns with the first signal that asks for an end; whoever waits drops, and so ends, all children.
-async fn interrupted() -> &'static str {
-    let (Ok(mut int), Ok(mut term), Ok(mut hangup)) = (
-        signal(SignalKind::interrupt()),
-        signal(SignalKind::terminate()),
-        signal(SignalKind::hangup()),
-    ) else {
-        return "signals cannot be received";
-    };
-    tokio::select! {
-        _ = int.recv() => "SIGINT",
-        _ = term.recv() => "SIGTERM",
-        _ = hangup.recv() => "SIGHUP",
     }
 }

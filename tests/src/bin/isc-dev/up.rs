@@ -10,7 +10,9 @@ use std::{
 };
 
 use anyhow::{Context as _, Result, bail, ensure};
-use isc_tests::{Process, environment::repository, isc, process, provider::write_kubeconfig, wait};
+use isc_tests::{
+    Process, environment::repository, isc, process, provider::write_kubeconfig, usage, wait,
+};
 use nix::{
     sys::signal::{Signal, kill},
     unistd::Pid,
@@ -169,7 +171,7 @@ pub(crate) async fn status(dir: &Path) -> Result<ExitCode> {
             },
         };
         let (name, pid, log) = (process.name, process.pid, process.log.display());
-        match process::usage(pid) {
+        match usage::usage(pid) {
             Ok(u) => println!(
                 "{name:<10} {pid:>8} {:>6.1} MB {:>6.1} s  {ready:<10} {log}",
                 u.resident_mb, u.cpu_seconds

@@ -8,7 +8,7 @@ mod table;
 use std::process::ExitCode;
 
 use anyhow::{Result, ensure};
-use isc_tests::{Process, environment::repository, process, wait};
+use isc_tests::{Process, environment::repository, process, usage::Usage, wait};
 
 use self::{checks::Checks, follow::Row};
 use crate::{stack::Stack, steps::Steps};
@@ -74,7 +74,7 @@ async fn idle(stack: &mut Stack, checks: &mut Checks) -> Result<()> {
     Ok(())
 }
 
-fn usages(stack: &Stack) -> Result<Vec<(String, process::Usage)>> {
+fn usages(stack: &Stack) -> Result<Vec<(String, Usage)>> {
     let workers = stack.workers.iter().map(|w| &w.process);
     let usage = |p: &Process| Ok((p.name().to_owned(), p.usage()?));
     [&stack.watcher.process]

@@ -1,0 +1,193 @@
+//! What a run stands on: kcp, RabbitMQ and bound workspaces, started once.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context as _, Result, ensure};
+use futures::{StreamExt as _, TryStreamExt as _, stream};
+use isc_tests::{
+    Environment, Metrics, Provider, Team, Who,
+    provider::EXPORT,
+    servers::{Kcp, RabbitMq, secret},
+    wait,
+};
+use kube::{
+    Client, Config,
+    api::{DeleteParams, ListParams},
+    config::{KubeConfigOptions, Kubeconfig},
+};
+use tempfile::TempDir;
+
+/// The vhost of everything that is measured.
+pub(crate) const VHOST: &str = "bench";
+/// Where kcp and everything else find their namespace.
+pub(crate) const NAMESPACE: &str = "default";
+/// Workspaces that are made at a time.
+const AT_A_TIME: usize = 8;
+/// A page of a list.
+const PAGE: u32 = 500;
+
+/// Servers and workspaces. Everything ends when it is dropped.
+pub(crate) struct Ground {
+    pub(crate) env: Environment,
+    pub(crate) provider: Provider,
+    pub(crate) tenants: Vec<Tenant>,
+    pub(crate) dir: PathBuf,
+    /// Below which everything that is measured has its requests.
+    pub(crate) endpoint: String,
+    /// As the controller's user, below no workspace.
+    pub(crate) everywhere: Client,
+    /// As the one user that may read kcp's own metrics.
+    shard: Client,
+    // In this order: the servers end before their files.
+    _kcp: Kcp,
+    _rabbitmq: RabbitMq,
+    _folder: TempDir,
+}
+
+/// A bound workspace.
+#[derive(Clone)]
+pub(crate) struct Tenant {
+    /// Its admin, who asks.
+    pub(crate) team: Team,
+    /// The controller's own user, through the virtual workspace: whoever writes statuses comes this way.
+    pub(crate) controller: Client,
+}
+
+// === impl Ground ===
+
+impl Ground {
+    /// Starts the servers and makes so many workspaces.
+    ///
+    /// # Errors
+    /// When a program is missing or something does not start.
+    pub(crate) async fn start(tenants: usize) -> Result<Self> {
+        let folder = tempfile::Builder::new().prefix("isc-bench-").tempdir()?;
+        let dir = folder.path().canonicalize()?;
+        let secret = secret();
+        // A folder each, by which their processor time is found.
+        let mut kcp = Kcp::start(&dir.join("kcp"), &secret)?;
+        let mut rabbitmq = RabbitMq::start(&dir.join("rabbitmq"), &secret)?;
+        tokio::try_join!(kcp.ready(&secret), rabbitmq.ready())?;
+        let env = Environment {
+            kcp_url: kcp.url.clone(),
+            kcp_ca: kcp.ca_file.clone(),
+            secret,
+            broker: rabbitmq.broker.clone(),
+        };
+        env.broker.create_vhost(VHOST).await?;
+        let provider = Provider::create(&env, &dir, "bench").await?;
+        // The slice has an endpoint once somebody has bound the export.
+        let first = bound(&provider, 0).await?;
+        let endpoint = provider.endpoint(EXPORT).await?;
+        let mut ground = Self {
+            everywhere: controller(&env, &endpoint).await?,
+            endpoint,
+            shard: shard(&env).await?,
+            env,
+            provider,
+            tenants: Vec::new(),
+            dir,
+            _kcp: kcp,
+            _rabbitmq: rabbitmq,
+            _folder: folder,
+        };
+        let first = ground.tenant(first).await?;
+        ground.tenants.push(first);
+        ground.widen(tenants).await?;
+        Ok(ground)
+    }
+
+    /// Makes more workspaces until there are that many.
+    pub(crate) async fn widen(&mut self, tenants: usize) -> Result<()> {
+        let numbers = stream::iter(self.tenants.len()..tenants);
+        let ground = &*self;
+        let made = numbers.map(async |number| {
+            let team = bound(&ground.provider, number).await?;
+            ground.tenant(team).await
+        });
+        let made: Vec<Tenant> = made.buffered(AT_A_TIME).try_collect().await?;
+        self.tenants.extend(made);
+        Ok(())
+    }
+
+    async fn tenant(&self, team: Team) -> Result<Tenant> {
+        let url = format!("{}/clusters/{}", self.endpoint, team.cluster);
+        let controller = controller(&self.env, &url).await?;
+        Ok(Tenant { team, controller })
+    }
+
+    /// What kcp counts of itself.
+    pub(crate) async fn kcp_metrics(&self) -> Result<Metrics> {
+        let request = http::Request::get("/metrics").body(Vec::new())?;
+        Ok(Metrics::of(self.shard.request_text(request).await?))
+    }
+
+    /// Deletes every request.
+    pub(crate) async fn clear(&self) -> Result<()> {
+        let all = self.tenants.iter().map(async |tenant| {
+            let api = tenant.team.requests(NAMESPACE);
+            let what = format!("no requests are left in {}", tenant.team.path);
+            wait::until(&what, wait::USUAL, async || {
+                api.delete_collection(&DeleteParams::default(), &ListParams::default())
+                    .await?;
+                let left = api.list_metadata(&ListParams::default().limit(1)).await?;
+                ensure!(left.items.is_empty(), "some are left");
+                Ok(())
+            })
+            .await
+        });
+        futures::future::try_join_all(all).await?;
+        Ok(())
+    }
+
+    /// Fails unless all requests have succeeded, and are that many.
+    pub(crate) async fn succeeded(&self, count: usize) -> Result<()> {
+        let mut found = 0;
+        for tenant in &self.tenants {
+            let api = tenant.team.requests(NAMESPACE);
+            let mut page = ListParams::default().limit(PAGE);
+            loop {
+                let list = api.list(&page).await?;
+                for request in &list.items {
+                    let phase = &request.data["status"]["phase"];
+                    let name = request.metadata.name.as_deref().unwrap_or_default();
+                    ensure!(phase == "Succeeded", "{name} is {}", request.data["status"]);
+                }
+                found += list.items.len();
+                match list.metadata.continue_.filter(|next| !next.is_empty()) {
+                    Some(next) => page = page.continue_token(&next),
+                    None => break,
+                }
+            }
+        }
+        ensure!(found == count, "{found} requests instead of {count}");
+        Ok(())
+    }
+}
+
+async fn bound(provider: &Provider, number: usize) -> Result<Team> {
+    let team = provider.team(&format!("team-{number}"), Who::Alice).await?;
+    team.bind().await?;
+    Ok(team)
+}
+
+async fn shard(env: &Environment) -> Result<Client> {
+    let file: &Path = &env.kcp_ca.with_file_name("admin.kubeconfig");
+    let kubeconfig = Kubeconfig::read_from(file).context("kcp's own kubeconfig")?;
+    let mut config = config(kubeconfig, Some("shard-base")).await?;
+    config.cluster_url = env.kcp_url.parse()?;
+    Ok(Client::try_from(config)?)
+}
+
+async fn controller(env: &Environment, url: &str) -> Result<Client> {
+    let kubeconfig = serde_json::from_value(Who::Controller.kubeconfig_of(env, url)?)?;
+    Ok(Client::try_from(config(kubeconfig, None).await?)?)
+}
+
+async fn config(kubeconfig: Kubeconfig, context: Option<&str>) -> Result<Config> {
+    let options = KubeConfigOptions {
+        context: context.map(str::to_owned),
+        ..KubeConfigOptions::default()
+    };
+    Ok(Config::from_custom_kubeconfig(kubeconfig, &options).await?)
+}

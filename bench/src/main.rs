@@ -1,0 +1,78 @@
+//! `isc-bench`: how fast the product is, beside the most that kcp allows and beside what else one could use.
+//!
+//! Every figure that is claimed is a ratio of two that were measured in the same run, on the same servers.
+//!
+//! | module | owns |
+//! |---|---|
+//! | `ground` | kcp, RabbitMQ and the workspaces of a run |
+//! | `load` | making requests, as fast as possible or at a pace |
+//! | `limit` | the most that kcp allows: one bare patch a request |
+//! | `product` | watcher and workers, started for one measurement |
+//! | `cost` | what is counted and used meanwhile |
+//! | `pace` | latencies at a fixed pace |
+//! | `peers` | what one could use instead |
+//! | `subject` | one measurement after the other, each alone |
+//! | `growth` | what grows with what |
+//! | `quick` | the regression check |
+//! | `full` | everything |
+//! | `report`, `tables`, `plot` | what is shown and written |
+
+mod cost;
+mod full;
+mod ground;
+mod growth;
+mod limit;
+mod load;
+mod pace;
+mod peers;
+mod plot;
+mod product;
+mod quick;
+mod report;
+mod subject;
+mod tables;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+use isc_tests::interrupted;
+
+#[derive(Parser)]
+#[command(
+    version,
+    about = "Measures the Internal Service Controller on this machine"
+)]
+struct Args {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// The ratios of a change, in less than five minutes; writes target/bench/quick.json.
+    Quick(quick::Args),
+    /// Everything, in about an hour; writes bench.json and plots into target/bench.
+    Full(full::Args),
+}
+
+fn main() -> ExitCode {
+    let args = Args::parse();
+    // One thread, as in isc-dev: the children end with the thread that started them.
+    let runtime = match tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+    {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            eprintln!("error: {error}");
+            return ExitCode::FAILURE;
+        }
+    };
+    runtime.block_on(interrupted::or(async {
+        match args.command {
+            Command::Quick(args) => Box::pin(quick::run(args)).await?,
+            Command::Full(args) => Box::pin(full::run(args)).await?,
+        }
+        Ok(ExitCode::SUCCESS)
+    }))
+}

@@ -1,0 +1,141 @@
+//! What one could use instead, on the same ground and with the same work.
+
+use std::{
+    path::{Path, PathBuf},
+    time::{Duration, Instant},
+};
+
+use anyhow::{Context as _, Result, ensure};
+use isc_tests::{Process, Who, environment::repository, isc, process::Launch, wait};
+
+use crate::{
+    ground::{Ground, VHOST},
+    product::Job,
+};
+
+/// Where `scripts/celery.sh` has put Celery.
+const CELERY_VAR: &str = "ISCBENCH_CELERY";
+/// They do their work in far less time, or something is wrong.
+const LIMIT: Duration = Duration::from_secs(900);
+const LOOK: Duration = Duration::from_millis(50);
+const END: Duration = Duration::from_secs(30);
+
+/// Somebody else.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Peer {
+    /// A controller of one reconcile that does the jobs itself.
+    Naive,
+    /// A Celery worker, and a program between it and kcp.
+    Celery,
+}
+
+/// Their processes. The first tells of each request that has ended, a line each.
+pub(crate) struct Running(Vec<Process>);
+
+// === impl Peer ===
+
+impl Peer {
+    pub(crate) async fn start(self, ground: &Ground, job: Job) -> Result<Running> {
+        let dir = ground.dir.join("peer").join("home");
+        std::fs::create_dir_all(&dir)?;
+        match self {
+            Self::Naive => naive(ground, job, &dir),
+            Self::Celery => celery(ground, job, &dir).await,
+        }
+    }
+}
+
+fn naive(ground: &Ground, job: Job, dir: &Path) -> Result<Running> {
+    let program = isc::program("isc-bench-naive")?;
+    let mut launch = Launch::new("naive", &program, dir).args([
+        "--kubeconfig".into(),
+        ground.provider.kubeconfig.clone().into_os_string(),
+        "--endpoint".into(),
+        ground.endpoint.clone().into(),
+    ]);
+    if job == Job::Exec {
+        launch = launch.args(["--program", "/bin/true"]);
+    }
+    fresh(&launch)?;
+    Ok(Running(vec![launch.start()?]))
+}
+
+async fn celery(ground: &Ground, job: Job, dir: &Path) -> Result<Running> {
+    let python = std::env::var_os(CELERY_VAR).map(PathBuf::from);
+    let python = python.context("Celery is not there: run `make bench`, which sets it up")?;
+    let source = repository().join("bench/peers/celery");
+    let amqp = ground.env.broker.url(VHOST);
+    let launch = |name: &str, program: &str| {
+        Launch::new(name, &python.join("bin").join(program), dir)
+            .env("PYTHONPATH", &source)
+            .env("PYTHONDONTWRITEBYTECODE", "1")
+            .env("PYTHONUNBUFFERED", "1")
+            .env("BENCH_AMQP", &amqp)
+    };
+    let worker = launch("celery", "celery").args([
+        "-A",
+        "tasks",
+        "worker",
+        "--concurrency",
+        "16",
+        "--loglevel",
+        "WARNING",
+        "--without-gossip",
+        "--without-mingle",
+    ]);
+    let poller = launch("poller", "python")
+        .args([source.join("poller.py")])
+        .env("BENCH_ENDPOINT", &ground.endpoint)
+        .env("BENCH_TOKEN", Who::Controller.token(&ground.env.secret))
+        .env("BENCH_CA", &ground.env.kcp_ca)
+        .env("BENCH_TASK", job.service());
+    fresh(&poller)?;
+    let mut poller = poller.start()?;
+    let worker = worker.start()?;
+    wait::until("the poller watches", wait::USUAL, async || {
+        poller.check_alive()?;
+        ensure!(poller.log().contains("ready"), "it does not say so");
+        Ok(())
+    })
+    .await?;
+    Ok(Running(vec![poller, worker]))
+}
+
+/// What an earlier one has told is of no interest.
+fn fresh(launch: &Launch) -> Result<()> {
+    let log = launch.dir.join(format!("{}.log", launch.name));
+    if log.exists() {
+        std::fs::remove_file(log)?;
+    }
+    Ok(())
+}
+
+// === impl Running ===
+
+impl Running {
+    /// Waits until it has told of so many ends.
+    pub(crate) async fn until_ended(&self, requests: usize) -> Result<()> {
+        let begun = Instant::now();
+        loop {
+            let log = self.0[0].log();
+            let ended = log.lines().filter(|line| line.starts_with("end ")).count();
+            if ended >= requests {
+                return Ok(());
+            }
+            ensure!(
+                begun.elapsed() < LIMIT,
+                "{ended} of {requests} requests have ended after {} s\n{}",
+                LIMIT.as_secs(),
+                self.0[0].tail(20)
+            );
+            tokio::time::sleep(LOOK).await;
+        }
+    }
+
+    pub(crate) async fn stop(mut self) -> Result<()> {
+        for process in &mut self.0 {
+            process.terminate(END).await?;
+        }
+        Ok(())
+    }
+}
