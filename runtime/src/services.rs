@@ -14,11 +14,13 @@ use serde_json::Value;
 mod exec;
 mod key;
 mod limits;
+mod runs;
 mod schema;
 
 pub use exec::{Exec, ExitClass};
 pub use key::{KEY_MAX_BYTES, KeyError, KeyExpression};
 pub use limits::{Concurrency, Key, Rate, Retry};
+pub use runs::{Handler, Runs};
 pub use schema::{ANSWER_MAX_BYTES, SCHEMA_MAX_BYTES, Schema};
 
 /// The time of one attempt when neither request nor service names one, seconds.
@@ -27,6 +29,8 @@ pub const DEFAULT_TIMEOUT_SECONDS: u64 = 300;
 pub const DEFAULT_MAX_TIMEOUT_SECONDS: u64 = 3600;
 /// The largest result unless the service says otherwise, bytes.
 pub const DEFAULT_RESULT_MAX_BYTES: u32 = 64 * 1024;
+/// The time that a job has after it was told to stop unless the service says otherwise, seconds.
+pub const DEFAULT_GRACE_SECONDS: u64 = 10;
 /// The largest result that a service may allow, bytes: an object must stay well below etcd's 1.5 MiB.
 pub const RESULT_MAX_BYTES_LIMIT: u32 = 256 * 1024;
 
@@ -45,6 +49,8 @@ pub struct Service {
     pub dir: PathBuf,
     /// The file's content.
     pub file: ServiceFile,
+    /// What runs a job of it.
+    pub runs: Runs,
     /// The compiled `limits.key.cel`.
     pub key: Option<KeyExpression>,
     /// The compiled `paramsSchema`.
@@ -96,8 +102,8 @@ pub struct ServiceFile {
     /// What a result must be: a JSON Schema (2020-12). Default: any object, or none.
     #[serde(default, deserialize_with = "present")]
     pub result_schema: Option<Value>,
-    /// Runs a program.
-    pub exec: Exec,
+    exec: Option<Exec>,
+    handler: Option<Handler>,
 }
 
 /// Why a catalogue cannot be used. Every message names the file and the remedy.
@@ -216,9 +222,10 @@ impl Service {
             path: path.to_owned(),
             source,
         })?;
-        let file: ServiceFile =
+        let mut file: ServiceFile =
             serde_saphyr::from_str(&text).map_err(|e| invalid(e.to_string()))?;
-        file.check().map_err(invalid)?;
+        file.check_limits().map_err(invalid)?;
+        let runs = file.take_runs().map_err(invalid)?;
         let key = file.limits.compiled_key().map_err(invalid)?;
         let params = compiled("paramsSchema", file.params_schema.as_ref()).map_err(invalid)?;
         let result = compiled("resultSchema", file.result_schema.as_ref()).map_err(invalid)?;
@@ -232,6 +239,7 @@ impl Service {
             name,
             dir,
             file,
+            runs,
             key,
             params,
             result,
@@ -263,15 +271,6 @@ impl Service {
 fn compiled(key: &str, schema: Option<&Value>) -> Result<Option<Schema>, String> {
     let compiled = schema.map(Schema::compile).transpose();
     compiled.map_err(|why| format!("`{key}` is no JSON Schema that can be used: {why}"))
-}
-
-// === impl ServiceFile ===
-
-impl ServiceFile {
-    fn check(&self) -> Result<(), String> {
-        self.check_limits()?;
-        self.exec.check()
-    }
 }
 
 /// Whether a text is a DNS label (RFC 1123): what Kubernetes demands of most names.

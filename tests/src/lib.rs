@@ -1,7 +1,8 @@
 //! What the end-to-end tests, the demo and the benchmark share: a real kcp and a real RabbitMQ on
 //! loopback, workspaces with the API bound, real `isc-watcher` and `isc-worker` processes.
 //!
-//! It knows the product from outside only: its binaries, its manifests, its API and its metrics.
+//! It knows the product from outside only: its binaries, its manifests, its API and its metrics. The one
+//! exception is the program `isc-handlers`, which is a worker made with the product's library.
 
 pub mod chaos;
 pub mod collector;

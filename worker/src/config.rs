@@ -13,7 +13,10 @@ use isc_runtime::{
 };
 use serde::Deserialize;
 
-use crate::session::{Watcher, WatcherError};
+use crate::{
+    handler::Handlers,
+    session::{Watcher, WatcherError},
+};
 
 const NAME_MAX: usize = 253;
 
@@ -74,6 +77,8 @@ pub struct Checked {
     pub config: WorkerConfig,
     /// The services that this worker runs.
     pub services: Vec<Service>,
+    /// What runs those of them that are code of this program.
+    pub(crate) handlers: Handlers,
     /// The names at the broker.
     pub topology: Topology,
     /// Where the watcher is.
@@ -145,11 +150,11 @@ impl Default for AdminConfig {
 // === impl WorkerConfig ===
 
 impl WorkerConfig {
-    /// Checks what a type cannot say and reads the services.
+    /// Checks what a type cannot say, reads the services and finds their handlers.
     ///
     /// # Errors
     /// The first thing that is wrong, by name and with the remedy.
-    pub fn check(self) -> Result<Checked, CheckError> {
+    pub fn check(self, handlers: Handlers) -> Result<Checked, CheckError> {
         let rule = |message: String| Err(CheckError::Rule(message));
         if self.name.is_empty() || self.name.len() > NAME_MAX || !text::is_plain(&self.name) {
             return rule(format!(
@@ -172,6 +177,9 @@ impl WorkerConfig {
             ));
         }
         let services = self.chosen(&Catalogue::load(&self.services_dir)?)?;
+        handlers
+            .check(&services, !self.services.is_empty())
+            .map_err(CheckError::Rule)?;
         let topology = self.amqp.topology("isc")?;
         self.amqp.addresses()?;
         self.log.check()?;
@@ -183,6 +191,7 @@ impl WorkerConfig {
         Ok(Checked {
             config: self,
             services,
+            handlers,
             topology,
             watcher,
             credentials,
@@ -244,7 +253,9 @@ mod tests {
         std::fs::write(&file, text).unwrap();
         let config: WorkerConfig = isc_runtime::config::load_from(Some(&file), HashMap::new())
             .map_err(|error| error.to_string())?;
-        config.check().map_err(|error| error.to_string())
+        config
+            .check(Handlers::new())
+            .map_err(|error| error.to_string())
     }
 
     #[test]

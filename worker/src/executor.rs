@@ -7,8 +7,13 @@ use std::{future::Future, pin::Pin, time::Duration};
 
 use isc_core::{ids::AttemptId, worker_session::Progress};
 use isc_proto::v1::FailureClass;
-use isc_runtime::trace::Context;
+use isc_runtime::{services, trace::Context};
 use tokio::sync::{mpsc, watch};
+
+pub use crate::failure::Failure;
+
+/// The longest message of a report, bytes; what is over that is cut off.
+const MESSAGE_MAX: usize = 1024;
 
 /// One attempt of one request, as its executor sees it.
 #[derive(Clone, Debug, Default)]
@@ -55,17 +60,6 @@ pub enum End {
     Failed(Failure),
     /// Because it was told to stop.
     Stopped,
-}
-
-/// Why a job failed.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Failure {
-    /// Whether another try may help.
-    pub class: FailureClass,
-    /// A word of the closed list.
-    pub reason: &'static str,
-    /// For people.
-    pub message: String,
 }
 
 /// How urgently a job is to stop.
@@ -120,6 +114,27 @@ pub trait Executor: Send + Sync + 'static {
 // === impl Job ===
 
 impl Job {
+    /// The first attempt of a request that nobody made: as a service file without limits has it.
+    pub(crate) fn alone(service: &str, params_json: String) -> Self {
+        let local = || String::from("local");
+        Self {
+            uid: local(),
+            attempt: 1,
+            failed: 0,
+            service: service.to_owned(),
+            params_json,
+            timeout: Duration::from_secs(services::DEFAULT_TIMEOUT_SECONDS),
+            left: None,
+            result_max: services::DEFAULT_RESULT_MAX_BYTES as usize,
+            cluster: local(),
+            namespace: local(),
+            name: local(),
+            requester: local(),
+            idempotency_key: String::new(),
+            trace: None,
+        }
+    }
+
     /// How long it may run: as long as neither the attempt's time nor the request's has run out.
     #[must_use]
     pub fn limit(&self) -> Duration {
@@ -160,6 +175,11 @@ impl End {
         })
     }
 
+    pub(crate) fn result_too_large(max: usize) -> Self {
+        let message = format!("the result has more than {max} bytes");
+        Self::permanent("ResultTooLarge", message)
+    }
+
     /// A word for labels.
     #[must_use]
     pub fn as_str(&self) -> &'static str {
@@ -180,8 +200,11 @@ impl Reports {
         Self { id, to }
     }
 
-    /// Hands one report on; waits while the receiver is behind.
-    pub async fn send(&self, progress: Progress) {
+    /// Hands one report on, cut to what may be said; waits while the receiver is behind.
+    pub async fn send(&self, mut progress: Progress) {
+        progress.percent = progress.percent.min(100);
+        let message = &mut progress.message;
+        message.truncate(message.floor_char_boundary(MESSAGE_MAX));
         // Nobody listens any more: the job's future is about to be dropped.
         let _gone = self.to.send((self.id.clone(), progress)).await;
     }
@@ -198,5 +221,29 @@ impl Control {
             // Whoever could ask for it is gone; the job's future is dropped next.
             Err(_) => std::future::pending().await,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use isc_core::ids::Uid;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_report_is_cut_to_what_may_be_said() {
+        let (to, mut sent) = mpsc::channel(1);
+        let id = AttemptId {
+            uid: Uid::new("a"),
+            attempt: 1,
+        };
+        let progress = Progress {
+            percent: 250,
+            message: format!("x{}", "ä".repeat(MESSAGE_MAX)),
+        };
+        Reports::new(id, to).send(progress).await;
+        let (_, progress) = sent.recv().await.unwrap();
+        assert_eq!(progress.percent, 100);
+        assert_eq!(progress.message.len(), MESSAGE_MAX - 1);
     }
 }

@@ -3,6 +3,7 @@
 //! A panic in a task is a failed job, not a dead worker.
 
 use std::{
+    any::Any,
     collections::{BTreeMap, HashMap},
     sync::Arc,
     time::Duration,
@@ -186,13 +187,16 @@ fn unknown_service(service: &str) -> End {
     )
 }
 
+/// What a panic said.
+pub(crate) fn words_of(panic: &(dyn Any + Send)) -> &str {
+    let text = panic.downcast_ref::<String>().map(String::as_str);
+    text.or_else(|| panic.downcast_ref::<&str>().copied())
+        .unwrap_or_default()
+}
+
 fn crashed(error: JoinError) -> End {
     let what = match error.try_into_panic() {
-        Ok(panic) => panic
-            .downcast_ref::<&str>()
-            .map(ToString::to_string)
-            .or_else(|| panic.downcast_ref::<String>().cloned())
-            .unwrap_or_default(),
+        Ok(panic) => words_of(panic.as_ref()).to_owned(),
         Err(error) => error.to_string(),
     };
     tracing::error!("the handling of a job panicked: {what}");

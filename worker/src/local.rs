@@ -3,18 +3,16 @@
 use std::{path::PathBuf, time::Duration};
 
 use anyhow::Context as _;
-use isc_core::{
-    ids::{AttemptId, Uid},
-    worker_session::Progress,
-};
 use isc_runtime::services::{Catalogue, Service};
 use serde_json::{Value, json};
-use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    exec::{ExecExecutor, Output},
-    executor::{Control, End, Executor as _, Job, Reports, Stop},
+    alone,
+    exec::Output,
+    executor::{End, Job},
+    executors::Surroundings,
+    handler::Handlers,
     warden,
 };
 
@@ -42,7 +40,11 @@ impl RunArgs {
     ///
     /// # Errors
     /// What is wrong with the arguments; a job that fails is an [`End`].
-    pub(crate) async fn run(self, shutdown: CancellationToken) -> anyhow::Result<End> {
+    pub(crate) async fn run(
+        self,
+        handlers: Handlers,
+        shutdown: CancellationToken,
+    ) -> anyhow::Result<End> {
         let catalogue = Catalogue::load(&self.services_dir)?;
         let service = catalogue.get(&self.service).cloned().with_context(|| {
             let names: Vec<_> = catalogue.iter().map(|s| s.name.as_str()).collect();
@@ -53,23 +55,22 @@ impl RunArgs {
             )
         })?;
         let job = self.job(&service)?;
-        let (stop, stopped) = watch::channel(Stop::No);
-        let (reports, mut progress) = mpsc::channel::<(AttemptId, Progress)>(16);
-        let id = AttemptId {
-            uid: Uid::new(&job.uid),
-            attempt: job.attempt,
-        };
-        let control = Control {
-            stop: stopped,
-            reports: Reports::new(id, reports),
-        };
         let (warden, keeper) = warden::pair();
+        let surroundings = Surroundings {
+            handlers,
+            work_dir: None,
+            output: Output::Stderr,
+            warden: warden.clone(),
+        };
+        let executor = surroundings.executor(&service)?;
         // There is no watcher that could give the job to another.
         warden.lease(Some(Duration::MAX));
         let over = CancellationToken::new();
         let keeping = tokio::spawn(keeper.run(over.clone()));
-        let executor = ExecExecutor::new(service.clone(), None, Output::Stderr, warden);
-        let end = follow(&executor, job, (stop, control), &mut progress, &shutdown).await;
+        let end = alone::run(executor.as_ref(), job, &shutdown, |progress| {
+            eprintln!("progress {:3} % {}", progress.percent, progress.message);
+        })
+        .await;
         over.cancel();
         keeping.await?;
         Ok(checked(&service, end))
@@ -85,20 +86,9 @@ impl RunArgs {
         let seconds = self.timeout.unwrap_or(service.file.timeout_seconds);
         anyhow::ensure!(seconds > 0, "`--timeout` must be at least 1");
         Ok(Job {
-            uid: "local".into(),
-            attempt: 1,
-            failed: 0,
-            service: service.name.clone(),
-            params_json,
             timeout: Duration::from_secs(seconds),
-            left: None,
             result_max: usize::try_from(service.file.result_max_bytes).unwrap_or(usize::MAX),
-            cluster: "local".into(),
-            namespace: "local".into(),
-            name: "local".into(),
-            requester: "local".into(),
-            idempotency_key: String::new(),
-            trace: None,
+            ..Job::alone(&service.name, params_json)
         })
     }
 }
@@ -129,34 +119,4 @@ fn checked(service: &Service, end: End) -> End {
         Ok(()) => end,
         Err(broken) => End::permanent("InvalidResult", broken),
     }
-}
-
-/// Runs the job to its end, shows what it reports, and stops it with the shutdown.
-async fn follow(
-    executor: &ExecExecutor,
-    job: Job,
-    (stop, control): (watch::Sender<Stop>, Control),
-    progress: &mut mpsc::Receiver<(AttemptId, Progress)>,
-    shutdown: &CancellationToken,
-) -> End {
-    let mut running = executor.run(job, control);
-    loop {
-        tokio::select! {
-            biased;
-            Some((_, progress)) = progress.recv() => show(&progress),
-            end = &mut running => {
-                while let Ok((_, progress)) = progress.try_recv() {
-                    show(&progress);
-                }
-                return end;
-            }
-            () = shutdown.cancelled(), if *stop.borrow() == Stop::No => {
-                stop.send_replace(Stop::Gently);
-            }
-        }
-    }
-}
-
-fn show(progress: &Progress) {
-    eprintln!("progress {:3} % {}", progress.percent, progress.message);
 }

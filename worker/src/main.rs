@@ -1,22 +1,9 @@
-//! `isc-worker`: see `isc_worker::cli`.
+//! `isc-worker`: the worker that runs programs. One that runs code of its own is made with the library.
 
 use std::process::ExitCode;
 
-use clap::Parser as _;
-use isc_worker::cli::Cli;
+use isc_worker::Handlers;
 
-/// Everything that takes time is waited for; two threads keep the process small.
-const THREADS: usize = 2;
-
-fn main() -> anyhow::Result<ExitCode> {
-    // Before any thread: the helpers of a worker are this program too.
-    if let Some(status) = isc_worker::helper() {
-        return Ok(status);
-    }
-    let cli = Cli::parse();
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(THREADS)
-        .enable_all()
-        .build()?;
-    Ok(runtime.block_on(cli.execute()))
+fn main() -> ExitCode {
+    isc_worker::main(Handlers::new)
 }

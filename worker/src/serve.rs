@@ -1,6 +1,6 @@
 //! `isc-worker serve`: puts the parts together and ends them in order.
 
-use std::{net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
+use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use isc_core::worker_session::{Policy, Worker};
 use isc_runtime::{
@@ -22,8 +22,8 @@ use tokio_util::sync::CancellationToken;
 use crate::{
     agent::{Agent, Inputs},
     config::Checked,
-    exec::{ExecExecutor, Output},
-    executor::Executor,
+    exec::Output,
+    executors::Surroundings,
     intake::{self, FromIntake, Till},
     jobs::{Executors, Jobs},
     metrics::Metrics,
@@ -142,6 +142,7 @@ impl Parts {
         let Checked {
             config,
             services,
+            handlers,
             topology,
             watcher,
             credentials,
@@ -157,7 +158,12 @@ impl Parts {
         let tickets = Tickets::new(self.tracer.clone(), topology.clone());
         let broker = (config.amqp.clone(), credentials, topology);
         let (from_intake, till) = self.start_intake(&config.name, broker, names.clone());
-        let warden = self.start_keeper();
+        let surroundings = Surroundings {
+            handlers,
+            work_dir: config.work_dir.clone(),
+            output: Output::Log,
+            warden: self.start_keeper(),
+        };
         let (reports, progress) = mpsc::channel(INPUT_MAX);
         self.metrics.slots.set(i64::from(config.slots));
         let agent = Agent {
@@ -173,8 +179,8 @@ impl Parts {
                 slots: config.slots,
             },
             jobs: Jobs::new(
-                executors(services, config.work_dir.as_ref(), &warden),
-                warden,
+                executors(services, &surroundings),
+                surroundings.warden,
                 reports,
                 self.tracer.clone(),
             ),
@@ -249,11 +255,11 @@ impl Parts {
     }
 }
 
-fn executors(services: Vec<Service>, work_dir: Option<&PathBuf>, warden: &Warden) -> Executors {
+fn executors(services: Vec<Service>, surroundings: &Surroundings) -> Executors {
     let executor = |service: Service| {
-        let name = service.name.clone();
-        let exec = ExecExecutor::new(service, work_dir.cloned(), Output::Log, warden.clone());
-        (name, Arc::new(exec) as Arc<dyn Executor>)
+        let executor = surroundings.executor(&service);
+        let executor = executor.expect("the check of the configuration has found every handler");
+        (service.name, executor)
     };
     services.into_iter().map(executor).collect()
 }

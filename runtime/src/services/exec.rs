@@ -4,6 +4,8 @@ use std::collections::BTreeMap;
 
 use serde::Deserialize;
 
+use super::DEFAULT_GRACE_SECONDS;
+
 /// `EX_TEMPFAIL` of sysexits: another try may help, unless the file says otherwise.
 const RETRYABLE: u8 = 75;
 
@@ -40,8 +42,8 @@ pub enum ExitClass {
     Invalid,
 }
 
-fn default_grace() -> u64 {
-    10
+pub(super) fn default_grace() -> u64 {
+    DEFAULT_GRACE_SECONDS
 }
 
 // === impl Exec ===

@@ -62,6 +62,34 @@ fn rules_are_checked_and_named() {
 }
 
 #[test]
+fn one_section_says_what_runs_a_job() {
+    let grace = |text| match load("a.yaml", text).unwrap().runs {
+        Runs::Handler(handler) => handler.grace_seconds,
+        Runs::Exec(_) => panic!("it is a handler"),
+    };
+    assert_eq!(grace("handler: {}"), 10);
+    assert_eq!(grace("handler: {graceSeconds: 3}"), 3);
+    let exec = load("a.yaml", "exec: {command: [a]}").unwrap().runs;
+    assert!(matches!(exec, Runs::Exec(exec) if exec.command == ["a"]));
+    for (text, wanted) in [
+        ("description: a", "`handler: {}`"),
+        ("handler:", "`handler: {}`"),
+        (
+            "{handler: {}, exec: {command: [a]}}",
+            "`exec` and `handler` both",
+        ),
+        ("handler: {command: [a]}", "command"),
+        ("{exec: {command: []}, handler: {}}", "both"),
+    ] {
+        let error = load("a.yaml", text).unwrap_err().to_string();
+        assert!(
+            error.contains(wanted) && error.contains("a.yaml"),
+            "{text}: {error}"
+        );
+    }
+}
+
+#[test]
 fn limits_are_checked_and_named() {
     for (text, wanted) in [
         ("timeoutSeconds: 99999999", "timeoutSeconds"),

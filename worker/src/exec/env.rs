@@ -1,8 +1,13 @@
 //! The program's environment and command line.
 
-use std::{ffi::OsString, os::unix::ffi::OsStrExt as _, path::PathBuf, process::Stdio};
+use std::{
+    ffi::OsString,
+    os::unix::ffi::OsStrExt as _,
+    path::{Path, PathBuf},
+    process::Stdio,
+};
 
-use isc_runtime::services::Service;
+use isc_runtime::services::Exec;
 use tokio::process::Command;
 
 use super::dir::JobDir;
@@ -10,14 +15,13 @@ use crate::{executor::Job, warden};
 
 /// The command, ready to be spawned by way of the shim: nothing of the worker's environment but `PATH`
 /// and what the service names.
-pub(super) fn command(service: &Service, job: &Job, dir: &JobDir) -> Command {
-    let exec = &service.file.exec;
+pub(super) fn command((exec, home): (&Exec, &Path), job: &Job, dir: &JobDir) -> Command {
     let mut words = exec.command.iter();
     let mut command = Command::new(warden::program());
     command
         .arg0("isc-worker")
         .arg(warden::SHIM)
-        .arg(program(service, words.next().map_or("", String::as_str)))
+        .arg(program(home, words.next().map_or("", String::as_str)))
         .args(words)
         .current_dir(dir.work())
         .env_clear()
@@ -27,7 +31,7 @@ pub(super) fn command(service: &Service, job: &Job, dir: &JobDir) -> Command {
         .env("LANG", "C.UTF-8")
         .envs(&exec.env)
         .envs(exec.inherit_env.iter().filter_map(inherited))
-        .envs(contract(service, job, dir))
+        .envs(contract(home, job, dir))
         .envs(trace(job))
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
@@ -40,9 +44,9 @@ fn inherited(name: &String) -> Option<(&String, OsString)> {
 }
 
 /// A relative program with a slash starts at the service's file, not at the working directory.
-fn program(service: &Service, word: &str) -> PathBuf {
+fn program(home: &Path, word: &str) -> PathBuf {
     if word.contains('/') {
-        service.dir.join(word)
+        home.join(word)
     } else {
         word.into()
     }
@@ -51,7 +55,7 @@ fn program(service: &Service, word: &str) -> PathBuf {
 /// The `ISC_*` variables. A value with a NUL byte cannot be passed on and could only come from a
 /// faulty watcher, since no name in Kubernetes has one; it is cut there.
 fn contract(
-    service: &Service,
+    home: &Path,
     job: &Job,
     dir: &JobDir,
 ) -> impl Iterator<Item = (&'static str, OsString)> {
@@ -62,7 +66,7 @@ fn contract(
         ("ISC_RESULT_MAX", job.result_max.to_string().into()),
         ("ISC_PROGRESS", dir.progress().into_os_string()),
         ("ISC_SERVICE", job.service.clone().into()),
-        ("ISC_SERVICE_DIR", service.dir.clone().into_os_string()),
+        ("ISC_SERVICE_DIR", home.into()),
         ("ISC_UID", job.uid.clone().into()),
         ("ISC_ATTEMPT", job.attempt.to_string().into()),
         ("ISC_FAILED", job.failed.to_string().into()),

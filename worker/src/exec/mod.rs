@@ -17,7 +17,7 @@ mod tests;
 
 use std::{future::Future, path::PathBuf, pin::Pin};
 
-use isc_runtime::services::Service;
+use isc_runtime::services::Exec;
 
 use crate::{
     executor::{Control, End, Executor, Job},
@@ -28,7 +28,9 @@ pub(crate) use output::Output;
 /// Runs the program of one service.
 #[derive(Clone, Debug)]
 pub(crate) struct ExecExecutor {
-    service: Service,
+    exec: Exec,
+    /// The folder of the service's file.
+    home: PathBuf,
     work_dir: Option<PathBuf>,
     output: Output,
     warden: Warden,
@@ -37,15 +39,17 @@ pub(crate) struct ExecExecutor {
 // === impl ExecExecutor ===
 
 impl ExecExecutor {
-    /// `work_dir` is where the jobs' directories are made; `output` takes what they print.
+    /// `home` is the folder of the service's file, `work_dir` where the jobs' directories are made; `output`
+    /// takes what they print.
     pub(crate) fn new(
-        service: Service,
+        (exec, home): (Exec, PathBuf),
         work_dir: Option<PathBuf>,
         output: Output,
         warden: Warden,
     ) -> Self {
         Self {
-            service,
+            exec,
+            home,
             work_dir,
             output,
             warden,

@@ -53,10 +53,7 @@ pub(super) fn success(path: &Path, max: usize) -> End {
         }
     };
     if bytes.len() > max {
-        return End::permanent(
-            "ResultTooLarge",
-            format!("the result has more than {max} bytes"),
-        );
+        return End::result_too_large(max);
     }
     let Ok(text) = String::from_utf8(bytes) else {
         return End::permanent("InvalidResult", "the result is not UTF-8");

@@ -9,7 +9,6 @@ use tokio::{io::AsyncWriteExt as _, net::unix::pipe, time::timeout};
 use super::lines::{Line, Lines};
 use crate::executor::{Job, Reports};
 
-const MESSAGE_MAX: usize = 1024;
 /// Comes behind everything that the job wrote: no progress, and nothing that a job would write.
 const END: &str = "\u{4}";
 /// A process that got away may write on for ever.
@@ -118,9 +117,10 @@ fn parse(line: &str, last: u32) -> Option<Progress> {
             percent
         }
     };
-    let mut message = wire.message;
-    message.truncate(message.floor_char_boundary(MESSAGE_MAX));
-    Some(Progress { percent, message })
+    Some(Progress {
+        percent,
+        message: wire.message,
+    })
 }
 
 #[cfg(test)]
@@ -144,11 +144,5 @@ mod tests {
             let found = found.as_ref().map(|p| (p.percent, p.message.as_str()));
             assert_eq!(found, wanted, "{line}");
         }
-    }
-
-    #[test]
-    fn a_long_message_is_cut_between_characters() {
-        let line = serde_json::json!({"message": "ä".repeat(MESSAGE_MAX)}).to_string();
-        assert_eq!(parse(&line, 0).unwrap().message.len(), MESSAGE_MAX);
     }
 }

@@ -50,7 +50,7 @@ impl ExecExecutor {
     async fn run_in(&self, job: &Job, mut control: Control, dir: &JobDir) -> Result<End, End> {
         let mut progress = ProgressReader::open(&dir.progress())
             .map_err(|error| start_failed("cannot open the progress pipe", &error))?;
-        let command = env::command(&self.service, job, dir);
+        let command = env::command((&self.exec, &self.home), job, dir);
         let preparing = Leader::prepare(command, &self.warden, dir.mark());
         let prepared = tokio::select! {
             prepared = preparing => prepared,
@@ -86,7 +86,7 @@ impl ExecExecutor {
             Exit::Stopped => Ok(End::Stopped),
             Exit::TimedOut => Ok(job.out_of_time()),
             Exit::Own if status.success() => result(job, dir).await,
-            Exit::Own => Ok(outcome::failure(&self.service.file.exec, status)),
+            Exit::Own => Ok(outcome::failure(&self.exec, status)),
         }
     }
 
@@ -105,7 +105,7 @@ impl ExecExecutor {
             self.output.pump(job, "stderr", stderr),
         ));
         let reports = control.reports.clone();
-        let grace = Duration::from_secs(self.service.file.exec.grace_seconds);
+        let grace = Duration::from_secs(self.exec.grace_seconds);
         let mut printed = false;
         let exit = {
             let mut told = std::pin::pin!(progress.run(job, &reports));
@@ -147,7 +147,7 @@ impl ExecExecutor {
     }
 
     fn program(&self) -> String {
-        let program = self.service.file.exec.command.first();
+        let program = self.exec.command.first();
         format!("cannot start `{}`", program.map_or("", String::as_str))
     }
 }

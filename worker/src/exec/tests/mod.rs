@@ -10,7 +10,7 @@ use isc_core::{
     worker_session::Progress,
 };
 use isc_proto::v1::FailureClass;
-use isc_runtime::services::Service;
+use isc_runtime::services::{Runs, Service};
 use nix::{errno::Errno, sys::signal::kill, unistd::Pid};
 use tempfile::TempDir;
 use tokio::sync::{mpsc, watch};
@@ -57,6 +57,9 @@ impl Bench {
         let path = dir.path().join("test.yaml");
         std::fs::write(&path, file).unwrap();
         let service = Service::load(&path).unwrap();
+        let Runs::Exec(exec) = service.runs else {
+            panic!("it runs a program");
+        };
         let jobs = dir.path().join("jobs");
         std::fs::create_dir(&jobs).unwrap();
         let job = Job {
@@ -80,7 +83,12 @@ impl Bench {
         // It ends with the last handle.
         tokio::spawn(keeper.run(CancellationToken::new()));
         Self {
-            executor: ExecExecutor::new(service, Some(jobs), Output::Log, warden.clone()),
+            executor: ExecExecutor::new(
+                (exec, service.dir),
+                Some(jobs),
+                Output::Log,
+                warden.clone(),
+            ),
             warden,
             dir,
             job,
