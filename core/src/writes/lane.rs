@@ -5,6 +5,9 @@ use std::{collections::BTreeSet, time::Duration};
 use super::Urgency;
 use crate::ids::Uid;
 
+/// What is good to know waits that long for slots that workers wait for.
+const PATIENCE: Duration = Duration::from_secs(4);
+
 /// Where a write stands among those of its urgency.
 pub(super) type Due = (Duration, Uid);
 
@@ -49,6 +52,9 @@ impl Lane {
     /// done, and their slots are not free before. So a quarter of the slots is left to it: of the others,
     /// what only its caller waits for takes half of all at most, and live states a quarter. One slot is
     /// left to those, too, so that nobody waits for ever. Shares need two slots.
+    ///
+    /// Where workers wait, a live state does so for [`PATIENCE`]: most of what is written late then is written in
+    /// vain, for its end follows, and each write in vain is one end less.
     pub(super) fn startable(&self, now: Duration, parallel: usize) -> Option<(Urgency, &Due)> {
         let (held, ends, live) = (&self.held, &self.now, &self.live);
         let others = ends.flights + live.flights;
@@ -61,7 +67,13 @@ impl Lane {
         let end = for_others && room(ends.flights, parallel / 2);
         let live_one = for_others && room(live.flights, quarter);
         let end = || end.then(|| ends.ready(now)).flatten();
-        let live_one = || live_one.then(|| live.ready(now)).flatten();
+        let workers_wait = held.ready(now).is_some();
+        let live_since = if workers_wait {
+            now.checked_sub(PATIENCE)
+        } else {
+            Some(now)
+        };
+        let live_one = || live.ready(live_since.filter(|_| live_one)?);
         let other = || {
             let end = end().map(|due| (Urgency::Now, due));
             end.or_else(|| live_one().map(|due| (Urgency::Live, due)))

@@ -101,6 +101,35 @@ fn what_workers_wait_for_overtakes_a_flood_of_others_and_leaves_them_a_slot() {
 }
 
 #[test]
+fn while_workers_wait_a_live_state_waits_for_its_end_but_not_for_ever() {
+    let (mut writes, at) = (Writes::new(PACE), source("e"));
+    for n in 1..9 {
+        writes.want(&uid(n), &at, Urgency::Held, ms(0));
+    }
+    for n in [10, 11] {
+        writes.want(&uid(n), &at, Urgency::Live, ms(0));
+    }
+    let started = |writes: &mut Writes, now| -> Vec<Urgency> {
+        std::iter::from_fn(|| start(writes, now).map(|(_, urgency)| urgency)).collect()
+    };
+    assert_eq!(started(&mut writes, 800), [Urgency::Held; 4]);
+    for n in 1..4 {
+        writes.done(&uid(n), ms(810));
+    }
+    assert_eq!(started(&mut writes, 810), [Urgency::Held; 3]);
+    // Its end came before its turn did: one write in all.
+    writes.want(&uid(10), &at, Urgency::Held, ms(820));
+    writes.done(&uid(4), ms(4_749));
+    assert_eq!(started(&mut writes, 4_749), [Urgency::Held]);
+    writes.done(&uid(5), ms(4_750));
+    assert_eq!(
+        started(&mut writes, 4_750),
+        [Urgency::Live],
+        "its patience is over"
+    );
+}
+
+#[test]
 fn a_single_slot_serves_everybody() {
     let pace = Pace {
         parallel: 1,
