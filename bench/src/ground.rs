@@ -1,6 +1,9 @@
 //! What a run stands on: kcp, RabbitMQ and bound workspaces, started once.
 
-use std::path::{Path, PathBuf};
+use std::{
+    cell::Cell,
+    path::{Path, PathBuf},
+};
 
 use anyhow::{Context as _, Result, ensure};
 use futures::{StreamExt as _, TryStreamExt as _, stream};
@@ -38,6 +41,7 @@ pub(crate) struct Ground {
     pub(crate) everywhere: Client,
     /// As the one user that may read kcp's own metrics.
     shard: Client,
+    numbers: Cell<u32>,
     // In this order: the servers end before their files.
     _kcp: Kcp,
     _rabbitmq: RabbitMq,
@@ -87,6 +91,7 @@ impl Ground {
             provider,
             tenants: Vec::new(),
             dir,
+            numbers: Cell::default(),
             _kcp: kcp,
             _rabbitmq: rabbitmq,
             _folder: folder,
@@ -114,6 +119,11 @@ impl Ground {
         let url = format!("{}/clusters/{}", self.endpoint, team.cluster);
         let controller = controller(&self.env, &url).await?;
         Ok(Tenant { team, controller })
+    }
+
+    /// A number that nobody else has.
+    pub(crate) fn next(&self) -> u32 {
+        self.numbers.replace(self.numbers.get() + 1)
     }
 
     /// What kcp counts of itself.
