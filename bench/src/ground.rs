@@ -3,6 +3,7 @@
 use std::{
     cell::Cell,
     path::{Path, PathBuf},
+    time::Duration,
 };
 
 use anyhow::{Context as _, Result, ensure};
@@ -28,6 +29,8 @@ pub(crate) const NAMESPACE: &str = "default";
 const AT_A_TIME: usize = 8;
 /// A page of a list.
 const PAGE: u32 = 500;
+/// Everything is deleted within that time, however much there is.
+const CLEAR_LIMIT: Duration = Duration::from_secs(1800);
 
 /// Servers and workspaces. Everything ends when it is dropped.
 pub(crate) struct Ground {
@@ -55,6 +58,8 @@ pub(crate) struct Tenant {
     pub(crate) team: Team,
     /// The controller's own user, through the virtual workspace: whoever writes statuses comes this way.
     pub(crate) controller: Client,
+    /// kcp's own user, who may write statuses straight to the workspace: twice as fast, and for nobody else.
+    pub(crate) shard: Client,
 }
 
 // === impl Ground ===
@@ -86,7 +91,7 @@ impl Ground {
         let mut ground = Self {
             everywhere: controller(&env, &endpoint).await?,
             endpoint,
-            shard: shard(&env).await?,
+            shard: shard(&env, "").await?,
             env,
             provider,
             tenants: Vec::new(),
@@ -118,7 +123,12 @@ impl Ground {
     async fn tenant(&self, team: Team) -> Result<Tenant> {
         let url = format!("{}/clusters/{}", self.endpoint, team.cluster);
         let controller = controller(&self.env, &url).await?;
-        Ok(Tenant { team, controller })
+        let shard = shard(&self.env, &format!("/clusters/{}", team.cluster)).await?;
+        Ok(Tenant {
+            team,
+            controller,
+            shard,
+        })
     }
 
     /// A number that nobody else has.
@@ -137,8 +147,10 @@ impl Ground {
         let all = self.tenants.iter().map(async |tenant| {
             let api = tenant.team.requests(NAMESPACE);
             let what = format!("no requests are left in {}", tenant.team.path);
-            wait::until(&what, wait::USUAL, async || {
-                api.delete_collection(&DeleteParams::default(), &ListParams::default())
+            wait::until(&what, CLEAR_LIMIT, async || {
+                // A page at a time: all at once may take longer than a call may.
+                let page = ListParams::default().limit(PAGE);
+                api.delete_collection(&DeleteParams::default(), &page)
                     .await?;
                 let left = api.list_metadata(&ListParams::default().limit(1)).await?;
                 ensure!(left.items.is_empty(), "some are left");
@@ -181,11 +193,11 @@ async fn bound(provider: &Provider, number: usize) -> Result<Team> {
     Ok(team)
 }
 
-async fn shard(env: &Environment) -> Result<Client> {
+async fn shard(env: &Environment, path: &str) -> Result<Client> {
     let file: &Path = &env.kcp_ca.with_file_name("admin.kubeconfig");
     let kubeconfig = Kubeconfig::read_from(file).context("kcp's own kubeconfig")?;
     let mut config = config(kubeconfig, Some("shard-base")).await?;
-    config.cluster_url = env.kcp_url.parse()?;
+    config.cluster_url = format!("{}{path}", env.kcp_url).parse()?;
     Ok(Client::try_from(config)?)
 }
 

@@ -195,7 +195,7 @@ impl Bench {
         numbers
             .try_for_each_concurrent(AT_A_TIME, async |number| {
                 let (tenant, made) = asked.make(&self.ground, number).await?;
-                self.limit.end(tenant, &made).await
+                self.limit.end(&tenant.shard, &made).await
             })
             .await
     }

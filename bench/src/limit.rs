@@ -4,11 +4,11 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result};
 use futures::{StreamExt as _, TryStreamExt as _, stream};
-use kube::api::DynamicObject;
+use kube::{Client, api::DynamicObject};
 use serde_json::{Value, json};
 
 use crate::{
-    ground::{Ground, NAMESPACE, Tenant},
+    ground::{Ground, NAMESPACE},
     load::Asked,
 };
 
@@ -39,14 +39,14 @@ impl Limit {
         numbers
             .try_for_each_concurrent(at_a_time, async |number| {
                 let (tenant, made) = asked.make(ground, number).await?;
-                self.end(tenant, &made).await
+                self.end(&tenant.controller, &made).await
             })
             .await?;
         Ok(begun.elapsed())
     }
 
     /// One patch, as the product sends it, and with the least that an answer can be.
-    pub(crate) async fn end(&self, tenant: &Tenant, made: &DynamicObject) -> Result<()> {
+    pub(crate) async fn end(&self, writer: &Client, made: &DynamicObject) -> Result<()> {
         let meta = &made.metadata;
         let name = meta.name.as_deref().context("a request without a name")?;
         let patch = json!([
@@ -64,7 +64,7 @@ impl Limit {
                 "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1",
             )
             .body(serde_json::to_vec(&patch)?)?;
-        tenant.controller.request_text(request).await?;
+        writer.request_text(request).await?;
         Ok(())
     }
 }

@@ -111,7 +111,7 @@ impl Pace {
                 times.borrow_mut().planned.insert(name, at);
                 let (tenant, made) = asked.make(ground, number as usize).await?;
                 match limit {
-                    Some(limit) => limit.end(tenant, &made).await,
+                    Some(limit) => limit.end(&tenant.controller, &made).await,
                     None => Ok(()),
                 }
             })
