@@ -8,7 +8,7 @@ use std::{
     time::Duration,
 };
 
-use isc_runtime::{backoff::Backoff, nag::Nag};
+use isc_runtime::{backoff::Backoff, clock, nag::Nag};
 use tokio::{
     io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader, Lines},
     net::{
@@ -24,6 +24,7 @@ use tokio_util::sync::CancellationToken;
 use super::{
     WARDEN,
     handle::{Asked, Refused, Request, Warden},
+    holds::Holds,
     program,
     words::{Answer, Order},
 };
@@ -68,6 +69,7 @@ struct Serving {
     writer: OwnedWriteHalf,
     /// What was asked, oldest first; all is answered in order.
     asked: VecDeque<(Instant, Pending)>,
+    holds: Holds,
     /// Cancelled with the warden's end.
     lost: CancellationToken,
 }
@@ -76,6 +78,7 @@ struct Serving {
 enum Pending {
     Nothing,
     Add(Asked),
+    Hold(Asked),
     Remove(Option<Child>, Option<oneshot::Sender<bool>>),
 }
 
@@ -142,6 +145,7 @@ impl Serving {
             lines,
             writer,
             asked: VecDeque::new(),
+            holds: Holds::default(),
             lost: CancellationToken::new(),
         })
     }
@@ -155,7 +159,7 @@ impl Serving {
             tokio::select! {
                 biased;
                 line = self.lines.next_line() => match line {
-                    Ok(Some(line)) => self.answered(&line)?,
+                    Ok(Some(line)) => self.answered(&line).await?,
                     Ok(None) | Err(_) => return Err(Trouble::Ended),
                 },
                 () = until(overdue) => return Err(Trouble::Silent),
@@ -165,6 +169,10 @@ impl Serving {
                     self.say(&Order::Until(end), Pending::Nothing).await?;
                 }
                 request = keeper.requests.recv() => match request {
+                    Some(Request::Hold { answer }) => {
+                        let lasts = clock::now() < *keeper.lease.borrow();
+                        self.hold(answer, lasts).await?;
+                    }
                     Some(request) => self.hand_on(request).await?,
                     None => return Ok(()),
                 },
@@ -184,11 +192,30 @@ impl Serving {
                 corpse,
                 answer,
             } => (Order::Remove { group }, Pending::Remove(corpse, answer)),
-            Request::Hold { answer } => (Order::Hold, Pending::Add(answer)),
+            Request::Hold { answer } => (Order::Hold, Pending::Hold(answer)),
             Request::Release { lost } if lost.is_cancelled() => return Ok(()),
-            Request::Release { .. } => (Order::Release, Pending::Nothing),
+            Request::Release { .. } => return self.release().await,
         };
         self.say(&order, pending).await
+    }
+
+    /// One hold at the warden is enough for all jobs of this process: it is asked for the first alone, which
+    /// saves two ways to another process for each of many short jobs. `lasts` says that the lease has not ended.
+    async fn hold(&mut self, answer: Asked, lasts: bool) -> Result<(), Trouble> {
+        if !(lasts && self.holds.are_there()) {
+            return self.hand_on(Request::Hold { answer }).await;
+        }
+        if answer.send(Ok(self.lost.clone())).is_ok() {
+            self.holds.add_here();
+        }
+        Ok(())
+    }
+
+    async fn release(&mut self) -> Result<(), Trouble> {
+        if self.holds.remove() {
+            self.say(&Order::Release, Pending::Nothing).await?;
+        }
+        Ok(())
     }
 
     async fn say(&mut self, order: &Order, pending: Pending) -> Result<(), Trouble> {
@@ -201,7 +228,7 @@ impl Serving {
         }
     }
 
-    fn answered(&mut self, line: &str) -> Result<(), Trouble> {
+    async fn answered(&mut self, line: &str) -> Result<(), Trouble> {
         let babble = || Trouble::Babble(line.to_owned());
         let answer = Answer::parse(line).ok_or_else(babble)?;
         let (_, pending) = self.asked.pop_front().ok_or_else(babble)?;
@@ -214,6 +241,13 @@ impl Serving {
                     _ => Err(Refused::Late),
                 });
             }
+            Pending::Hold(asked) if answer == Answer::Ok => {
+                self.holds.add_there();
+                if asked.send(Ok(self.lost.clone())).is_err() {
+                    self.release().await?;
+                }
+            }
+            Pending::Hold(asked) => drop(asked.send(Err(Refused::Late))),
             Pending::Remove(corpse, asked) => {
                 drop(corpse);
                 let _gone = asked.map(|asked| asked.send(answer == Answer::Killed));

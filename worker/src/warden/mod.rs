@@ -12,9 +12,11 @@
 //! | `shim` | the first program of every job: waits for the warden's word, then becomes the job | job |
 //! | `strays` | processes that left their job's group | both |
 //! | `handle` | what the worker's parts ask of the warden | worker |
+//! | `holds` | how many jobs in the worker's own process one hold stands for, pure | worker |
 //! | `keeper` | starts the warden, talks to it, starts another when it is lost | worker |
 
 mod handle;
+mod holds;
 mod keeper;
 mod process;
 mod shim;
