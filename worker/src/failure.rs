@@ -43,7 +43,6 @@ impl Failure {
         Self::retryable("the job stopped before it was done")
     }
 
-    #[expect(clippy::needless_pass_by_value, reason = "for `map_err`")]
     fn of(class: FailureClass, reason: &'static str, message: impl fmt::Display) -> Self {
         Self {
             class,

@@ -3,6 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use isc_core::worker_session::Progress;
+use isc_runtime::trace::Context;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::executor::{Job, Reports};
@@ -87,7 +88,7 @@ impl JobContext {
     /// The trace that the job is part of, for calls that it makes in turn: the header `traceparent`.
     #[must_use]
     pub fn traceparent(&self) -> Option<String> {
-        self.job.trace.as_ref().map(|trace| trace.traceparent())
+        self.job.trace.as_ref().map(Context::traceparent)
     }
 
     /// The header `tracestate` that goes with it.

@@ -177,7 +177,6 @@ async fn a_handler_says_whether_another_try_may_help() {
 
 #[tokio::test]
 async fn a_panic_fails_the_job_and_says_nothing_of_the_inside() {
-    #[expect(clippy::unused_async, reason = "a handler is")]
     async fn later(_: Value, _: JobContext) -> Result<(), Failure> {
         panic!("boom")
     }

@@ -2,6 +2,7 @@
 
 use std::{
     future::pending,
+    pin::Pin,
     sync::{
         Arc, Mutex,
         atomic::{AtomicBool, Ordering::SeqCst},
@@ -19,6 +20,8 @@ use tokio::{sync::watch, time::Instant};
 use super::*;
 use crate::executor::{Control, Reports, Stop};
 
+type Working = Pin<Box<dyn Future<Output = Result<(), Failure>> + Send>>;
+
 /// Says when it is dropped.
 struct Dropped(Arc<AtomicBool>);
 
@@ -30,9 +33,7 @@ impl Drop for Dropped {
 
 /// A handler that never returns, and whether it was dropped.
 fn endless() -> (
-    impl Fn(Value, JobContext) -> std::pin::Pin<Box<dyn Future<Output = Result<(), Failure>> + Send>>
-    + Send
-    + Sync,
+    impl Fn(Value, JobContext) -> Working + Send + Sync,
     Arc<AtomicBool>,
 ) {
     let gone = Arc::new(AtomicBool::new(false));
@@ -44,7 +45,7 @@ fn endless() -> (
             let _mine = mine;
             pending().await
         };
-        Box::pin(work) as std::pin::Pin<Box<dyn Future<Output = _> + Send>>
+        Box::pin(work) as Working
     };
     (handler, gone)
 }
