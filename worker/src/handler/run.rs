@@ -65,15 +65,13 @@ impl HandlerExecutor {
             () = sleep(job.limit()) => None,
         };
         context.tell();
-        let mut done = None;
-        if told != Some(Stop::Now) {
-            done = tokio::select! {
-                biased;
-                done = &mut work => Some(done),
-                _ = control.stopped_beyond(Stop::Gently) => None,
-                () = sleep(self.grace) => None,
-            };
-        }
+        let done = tokio::select! {
+            biased;
+            // First: it does not get another turn when the lease has ended.
+            _ = control.stopped_beyond(Stop::Gently) => None,
+            done = &mut work => Some(done),
+            () = sleep(self.grace) => None,
+        };
         match (told, done.map(|done| ended(done, job.result_max))) {
             (None, _) => job.out_of_time(),
             // Done all the same.

@@ -110,8 +110,8 @@ async fn a_handler_whose_time_is_over_is_told_and_then_dropped() {
     assert_eq!(failure.class, FailureClass::Deadline, "{failure}");
 }
 
-#[tokio::test(start_paused = true)]
-async fn when_the_lease_ends_a_handler_is_dropped_at_once() {
+/// Runs an endless handler that is told to stop each time after that many seconds.
+async fn urged(urges: &[(u64, Stop)]) -> (End, Duration) {
     let (handler, gone) = endless();
     let handlers = Handlers::new().on("a", handler);
     let executor = handlers.executor("a", &Handler { grace_seconds: 60 });
@@ -128,16 +128,25 @@ async fn when_the_lease_ends_a_handler_is_dropped_at_once() {
     };
     let urge = async {
         reports.recv().await.unwrap();
-        stop.send_replace(Stop::Gently);
-        tokio::time::sleep(Duration::from_secs(1)).await;
-        stop.send_replace(Stop::Now);
+        for (seconds, how) in urges {
+            tokio::time::sleep(Duration::from_secs(*seconds)).await;
+            stop.send_replace(*how);
+        }
     };
     let began = Instant::now();
     let job = Job::alone("a", String::new());
     let (end, ()) = tokio::join!(executor.run(job, control), urge);
-    assert_eq!(end, End::Stopped);
-    assert_eq!(began.elapsed(), Duration::from_secs(1));
     assert!(gone.load(SeqCst));
+    (end, began.elapsed())
+}
+
+#[tokio::test(start_paused = true)]
+async fn when_the_lease_ends_a_handler_is_dropped_at_once() {
+    let second = Duration::from_secs(1);
+    let at_once = urged(&[(1, Stop::Now)]).await;
+    assert_eq!(at_once, (End::Stopped, second));
+    let in_its_grace = urged(&[(0, Stop::Gently), (1, Stop::Now)]).await;
+    assert_eq!(in_its_grace, (End::Stopped, second));
 }
 
 #[tokio::test]
