@@ -26,7 +26,6 @@ pub(super) struct DirectionLabel {
     pub(super) direction: &'static str,
 }
 
-
 /// `result` of a claim, a ticket, a reload or an Event.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 pub(crate) struct ResultLabel {
@@ -82,7 +81,9 @@ impl CallLabel {
 
 impl DirectionLabel {
     pub(super) fn all() -> impl Iterator<Item = Self> {
-        ["received", "sent"].into_iter().map(|direction| Self { direction })
+        ["received", "sent"]
+            .into_iter()
+            .map(|direction| Self { direction })
     }
 }
 
