@@ -54,7 +54,7 @@ pub fn cpu_within(dir: &Path) -> f64 {
     stats.sum()
 }
 
-/// The sum of so many times of /proc/<pid>/stat, utime and stime first, seconds.
+/// The sum of so many times of `/proc/<pid>/stat`, utime and stime first, seconds.
 fn seconds(stat: &str, times: usize) -> f64 {
     // After the name, which may hold spaces.
     let fields = stat.rsplit_once(')').map_or("", |(_, rest)| rest);
