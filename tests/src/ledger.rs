@@ -56,8 +56,10 @@ pub fn runs(dir: &Path) -> Result<Vec<Run>> {
     }
     let mut runs = BTreeMap::<u32, Run>::new();
     let text = std::fs::read_to_string(path)?;
-    // A job that is killed may leave half a line behind.
-    for line in text.lines().filter(|line| line.split(' ').count() == 5) {
+    // A job that is killed may leave half a line behind, and one that is stopped while it asks for the time a line
+    // without it.
+    let is_whole = |line: &&str| line.split(' ').filter(|word| !word.is_empty()).count() == 5;
+    for line in text.lines().filter(is_whole) {
         let words: Vec<_> = line.split(' ').collect();
         let number = |index: usize| words[index].parse::<u128>().context(line.to_owned());
         let (attempt, pid, at) = (number(2)?, number(3)?, number(4)?);
