@@ -106,7 +106,7 @@ impl Sub for Cost {
 }
 
 /// Seconds of a processor that everybody has used so far; jobs count for their worker.
-pub(crate) fn cpu(ground: &Ground) -> BTreeMap<&'static str, f64> {
+fn cpu(ground: &Ground) -> BTreeMap<&'static str, f64> {
     let of = |who| (who, cpu_within(&ground.dir.join(who)));
     ["kcp", "rabbitmq", "watcher", "workers", "peer"]
         .map(of)

@@ -1,23 +1,18 @@
 //! What a run stands on: kcp, RabbitMQ and bound workspaces, started once.
 
-use std::{
-    cell::Cell,
-    path::{Path, PathBuf},
-    time::Duration,
-};
+use std::{cell::Cell, path::PathBuf, time::Duration};
 
-use anyhow::{Context as _, Result, ensure};
+use anyhow::{Result, ensure};
 use futures::{StreamExt as _, TryStreamExt as _, stream};
 use isc_tests::{
-    Environment, Metrics, Provider, Team, Who,
+    Environment, Metrics, Provider, Team, Who, identity,
     provider::EXPORT,
     servers::{Kcp, RabbitMq, secret},
     wait,
 };
 use kube::{
-    Client, Config,
+    Client,
     api::{DeleteParams, ListParams},
-    config::{KubeConfigOptions, Kubeconfig},
 };
 use tempfile::TempDir;
 
@@ -27,8 +22,8 @@ pub(crate) const VHOST: &str = "bench";
 pub(crate) const NAMESPACE: &str = "default";
 /// Workspaces that are made at a time.
 const AT_A_TIME: usize = 8;
-/// A page of a list.
-const PAGE: u32 = 500;
+/// A page of a list, as large as kube's watchers ask for it.
+pub(crate) const PAGE: u32 = 500;
 /// Everything is deleted within that time, however much there is.
 const CLEAR_LIMIT: Duration = Duration::from_secs(1800);
 
@@ -77,21 +72,16 @@ impl Ground {
         let mut kcp = Kcp::start(&dir.join("kcp"), &secret)?;
         let mut rabbitmq = RabbitMq::start(&dir.join("rabbitmq"), &secret)?;
         tokio::try_join!(kcp.ready(&secret), rabbitmq.ready())?;
-        let env = Environment {
-            kcp_url: kcp.url.clone(),
-            kcp_ca: kcp.ca_file.clone(),
-            secret,
-            broker: rabbitmq.broker.clone(),
-        };
+        let env = Environment::of(&kcp, &rabbitmq, &secret);
         env.broker.create_vhost(VHOST).await?;
         let provider = Provider::create(&env, &dir, "bench").await?;
         // The slice has an endpoint once somebody has bound the export.
         let first = bound(&provider, 0).await?;
         let endpoint = provider.endpoint(EXPORT).await?;
         let mut ground = Self {
-            everywhere: controller(&env, &endpoint).await?,
+            everywhere: Who::Controller.client_of(&env, &endpoint).await?,
             endpoint,
-            shard: shard(&env, "").await?,
+            shard: identity::shard(&env, "").await?,
             env,
             provider,
             tenants: Vec::new(),
@@ -122,8 +112,9 @@ impl Ground {
 
     async fn tenant(&self, team: Team) -> Result<Tenant> {
         let url = format!("{}/clusters/{}", self.endpoint, team.cluster);
-        let controller = controller(&self.env, &url).await?;
-        let shard = shard(&self.env, &format!("/clusters/{}", team.cluster)).await?;
+        let controller = Who::Controller.client_of(&self.env, &url).await?;
+        let path = format!("/clusters/{}", team.cluster);
+        let shard = identity::shard(&self.env, &path).await?;
         Ok(Tenant {
             team,
             controller,
@@ -191,25 +182,4 @@ async fn bound(provider: &Provider, number: usize) -> Result<Team> {
     let team = provider.team(&format!("team-{number}"), Who::Alice).await?;
     team.bind().await?;
     Ok(team)
-}
-
-async fn shard(env: &Environment, path: &str) -> Result<Client> {
-    let file: &Path = &env.kcp_ca.with_file_name("admin.kubeconfig");
-    let kubeconfig = Kubeconfig::read_from(file).context("kcp's own kubeconfig")?;
-    let mut config = config(kubeconfig, Some("shard-base")).await?;
-    config.cluster_url = format!("{}{path}", env.kcp_url).parse()?;
-    Ok(Client::try_from(config)?)
-}
-
-async fn controller(env: &Environment, url: &str) -> Result<Client> {
-    let kubeconfig = serde_json::from_value(Who::Controller.kubeconfig_of(env, url)?)?;
-    Ok(Client::try_from(config(kubeconfig, None).await?)?)
-}
-
-async fn config(kubeconfig: Kubeconfig, context: Option<&str>) -> Result<Config> {
-    let options = KubeConfigOptions {
-        context: context.map(str::to_owned),
-        ..KubeConfigOptions::default()
-    };
-    Ok(Config::from_custom_kubeconfig(kubeconfig, &options).await?)
 }

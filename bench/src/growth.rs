@@ -3,12 +3,12 @@
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, ensure};
-use futures::{StreamExt as _, TryStreamExt as _, stream};
 use isc_tests::wait;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    load::Asked,
+    ground::PAGE,
+    load::{self, Asked},
     product::{Job, Product, Shape},
     report::number,
     subject::Bench,
@@ -18,8 +18,6 @@ use crate::{
 const LIMIT: Duration = Duration::from_secs(1800);
 /// So many requests are being ended at a time.
 const AT_A_TIME: usize = 32;
-/// The size of a page, as kube's watchers ask for it.
-const PAGE: u32 = 500;
 const NO_WORKERS: Shape = Shape {
     job: Job::Exec,
     workers: 0,
@@ -191,13 +189,11 @@ impl Bench {
             prefix: "stored",
             service: Job::Exec.service(),
         };
-        let numbers = stream::iter(numbers).map(Ok::<usize, anyhow::Error>);
-        numbers
-            .try_for_each_concurrent(AT_A_TIME, async |number| {
-                let (tenant, made) = asked.make(&self.ground, number).await?;
-                self.limit.end(&tenant.shard, &made).await
-            })
-            .await
+        load::each(numbers, AT_A_TIME, async |number| {
+            let (tenant, made) = asked.make(&self.ground, number).await?;
+            self.limit.end(&tenant.shard, &made).await
+        })
+        .await
     }
 
     /// The raw list of all requests, in pages; how long it took, seconds.

@@ -3,13 +3,12 @@
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result};
-use futures::{StreamExt as _, TryStreamExt as _, stream};
 use kube::{Client, api::DynamicObject};
 use serde_json::{Value, json};
 
 use crate::{
     ground::{Ground, NAMESPACE},
-    load::Asked,
+    load::{self, Asked},
 };
 
 /// A tight client that writes the very status that the product writes.
@@ -35,13 +34,11 @@ impl Limit {
         at_a_time: usize,
     ) -> Result<Duration> {
         let begun = Instant::now();
-        let numbers = stream::iter(0..count).map(Ok::<usize, anyhow::Error>);
-        numbers
-            .try_for_each_concurrent(at_a_time, async |number| {
-                let (tenant, made) = asked.make(ground, number).await?;
-                self.end(&tenant.controller, &made).await
-            })
-            .await?;
+        load::each(0..count, at_a_time, async |number| {
+            let (tenant, made) = asked.make(ground, number).await?;
+            self.end(&tenant.controller, &made).await
+        })
+        .await?;
         Ok(begun.elapsed())
     }
 

@@ -1,14 +1,27 @@
-//! Making requests as fast as kcp takes them.
+//! Making many requests, and waiting for their ends.
 
-use anyhow::Result;
+use std::{
+    ops::Range,
+    time::{Duration, Instant},
+};
+
+use anyhow::{Result, ensure};
 use futures::{StreamExt as _, TryStreamExt as _, stream};
 use kube::api::{DynamicObject, PostParams};
 use serde_json::json;
 
-use crate::ground::{Ground, NAMESPACE, Tenant};
+use crate::{
+    ground::{Ground, NAMESPACE, Tenant},
+    report::number,
+};
 
 /// So many requests are being made at a time.
-pub(crate) const MAKERS: usize = 32;
+const MAKERS: usize = 32;
+/// All requests of a run end in far less time, or something is wrong.
+const LIMIT: Duration = Duration::from_secs(900);
+/// Between two looks at how many have ended: each may cost a scrape, and half of this is added to what a run takes,
+/// on average.
+const LOOK: Duration = Duration::from_millis(200);
 
 /// What is asked for.
 #[derive(Clone, Copy, Debug)]
@@ -38,11 +51,41 @@ impl Asked<'_> {
 
     /// Makes so many, as fast as kcp takes them.
     pub(crate) async fn flood(&self, ground: &Ground, count: usize) -> Result<()> {
-        let numbers = stream::iter(0..count).map(Ok::<usize, anyhow::Error>);
-        numbers
-            .try_for_each_concurrent(MAKERS, async |number| {
-                self.make(ground, number).await.map(drop)
-            })
-            .await
+        each(0..count, MAKERS, async |number| {
+            self.make(ground, number).await.map(drop)
+        })
+        .await
+    }
+}
+
+/// Does that for all numbers, so many at a time.
+pub(crate) async fn each(
+    numbers: Range<usize>,
+    at_a_time: usize,
+    one: impl AsyncFn(usize) -> Result<()>,
+) -> Result<()> {
+    let numbers = stream::iter(numbers).map(Ok::<usize, anyhow::Error>);
+    numbers
+        .try_for_each_concurrent(at_a_time, async |number| one(number).await)
+        .await
+}
+
+/// Waits until so many requests have ended, as `ended` tells.
+pub(crate) async fn until_ended(
+    requests: usize,
+    ended: impl AsyncFn() -> Result<f64>,
+) -> Result<()> {
+    let begun = Instant::now();
+    loop {
+        let ended = ended().await?;
+        if ended >= number(requests) {
+            return Ok(());
+        }
+        ensure!(
+            begun.elapsed() < LIMIT,
+            "{ended} of {requests} requests have ended after {} s",
+            LIMIT.as_secs()
+        );
+        tokio::time::sleep(LOOK).await;
     }
 }

@@ -57,22 +57,11 @@ enum Command {
 
 fn main() -> ExitCode {
     let args = Args::parse();
-    // One thread, as in isc-dev: the children end with the thread that started them.
-    let runtime = match tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-    {
-        Ok(runtime) => runtime,
-        Err(error) => {
-            eprintln!("error: {error}");
-            return ExitCode::FAILURE;
-        }
-    };
-    runtime.block_on(interrupted::or(async {
+    interrupted::or(async {
         match args.command {
             Command::Quick(args) => Box::pin(quick::run(args)).await?,
             Command::Full(args) => Box::pin(full::run(args)).await?,
         }
         Ok(ExitCode::SUCCESS)
-    }))
+    })
 }

@@ -10,8 +10,9 @@ use std::{
     time::{Duration, Instant},
 };
 
-use anyhow::{Context as _, Result, bail};
+use anyhow::{Context as _, Result, bail, ensure};
 use futures::{StreamExt as _, TryStreamExt as _, stream};
+use isc_tests::wait;
 use kube::{
     Api,
     api::{DynamicObject, ListParams, WatchEvent, WatchParams},
@@ -74,14 +75,12 @@ impl Pace {
         });
         let making = async {
             self.make(ground, asked, limit, &times).await?;
-            let begun = Instant::now();
-            while !times.borrow().is_complete() {
-                if begun.elapsed() > TAIL {
-                    bail!("{} after {} s", times.borrow().missing(), TAIL.as_secs());
-                }
-                tokio::time::sleep(Duration::from_millis(50)).await;
-            }
-            Ok(())
+            wait::until("all requests have ended", TAIL, async || {
+                let times = times.borrow();
+                ensure!(times.is_complete(), "{}", times.missing());
+                Ok(())
+            })
+            .await
         };
         tokio::select! {
             done = making => done?,

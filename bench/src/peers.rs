@@ -2,20 +2,19 @@
 
 use std::{
     path::{Path, PathBuf},
-    time::{Duration, Instant},
+    time::Duration,
 };
 
 use anyhow::{Context as _, Result, ensure};
 use isc_tests::{Process, Who, environment::repository, isc, process::Launch, wait};
-
 use serde_json::Value;
 
-use crate::{ground::Ground, product::Job};
+use crate::{ground::Ground, load, product::Job, report::number};
 
 /// Where `scripts/celery.sh` has put Celery.
 const CELERY_VAR: &str = "ISCBENCH_CELERY";
 /// As bench/peers/celery/README.md says.
-const CELERY: [&str; 11] = [
+const CELERY: [&str; 10] = [
     "-A",
     "tasks",
     "worker",
@@ -26,11 +25,7 @@ const CELERY: [&str; 11] = [
     "--without-heartbeat",
     "--loglevel=WARNING",
     "--hostname=bench@localhost",
-    "--quiet",
 ];
-/// They do their work in far less time, or something is wrong.
-const LIMIT: Duration = Duration::from_secs(900);
-const LOOK: Duration = Duration::from_millis(200);
 const END: Duration = Duration::from_secs(30);
 
 /// Somebody else.
@@ -123,21 +118,13 @@ fn fresh(launch: &Launch) -> Result<()> {
 impl Running {
     /// Waits until it has told of so many ends.
     pub(crate) async fn until_ended(&self, requests: usize) -> Result<()> {
-        let begun = Instant::now();
-        loop {
-            let log = self.0[0].log();
-            let ended = log.lines().filter(|line| line.starts_with("end ")).count();
-            if ended >= requests {
-                return Ok(());
-            }
-            ensure!(
-                begun.elapsed() < LIMIT,
-                "{ended} of {requests} requests have ended after {} s\n{}",
-                LIMIT.as_secs(),
-                self.0[0].tail(20)
-            );
-            tokio::time::sleep(LOOK).await;
-        }
+        let told = &self.0[0];
+        let ended = load::until_ended(requests, async || {
+            let log = told.log();
+            let ends = log.lines().filter(|line| line.starts_with("end "));
+            Ok(number(ends.count()))
+        });
+        ended.await.with_context(|| told.tail(20))
     }
 
     pub(crate) async fn stop(mut self) -> Result<()> {

@@ -5,7 +5,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use anyhow::{Result, ensure};
+use anyhow::Result;
 use isc_tests::{
     Watcher, Worker,
     isc::{self, set},
@@ -15,14 +15,9 @@ use serde_json::{Value, json};
 
 use crate::{
     ground::{Ground, NAMESPACE, VHOST},
-    load::Asked,
+    load::{self, Asked},
 };
 
-/// Requests are done in far less time, or something is wrong.
-const LIMIT: Duration = Duration::from_secs(900);
-/// Between two looks at how many have ended: each costs the watcher a scrape, and half of this is added to what a
-/// run takes, on average.
-const LOOK: Duration = Duration::from_millis(200);
 /// SIGTERM drains; there is nothing left to drain.
 const END: Duration = Duration::from_secs(30);
 
@@ -139,7 +134,7 @@ impl Product {
             service: self.job.service(),
         };
         asked.flood(ground, count).await?;
-        self.until_ended(before, count).await?;
+        load::until_ended(count, async || Ok(self.ended().await? - before)).await?;
         Ok(begun.elapsed())
     }
 
@@ -163,27 +158,8 @@ impl Product {
         Ok(status)
     }
 
-    /// Waits until so many more have ended.
-    pub(crate) async fn until_ended(&self, before: f64, count: usize) -> Result<()> {
-        #[expect(clippy::cast_precision_loss, reason = "far fewer than 2^52")]
-        let wanted = before + count as f64;
-        let begun = Instant::now();
-        loop {
-            let ended = self.ended().await?;
-            if ended >= wanted {
-                return Ok(());
-            }
-            ensure!(
-                begun.elapsed() < LIMIT,
-                "{ended} instead of {wanted} requests have ended after {} s",
-                LIMIT.as_secs()
-            );
-            tokio::time::sleep(LOOK).await;
-        }
-    }
-
     /// How many ends it has written.
-    pub(crate) async fn ended(&self) -> Result<f64> {
+    async fn ended(&self) -> Result<f64> {
         let metrics = self.watcher.metrics().await?;
         let written = [("kind", "end"), ("result", "ok")];
         Ok(metrics.sum("isc_status_writes_total", &written))

@@ -8,7 +8,10 @@ use std::{
 use anyhow::{Context as _, Result, bail};
 use k8s_openapi::ByteString;
 
-use crate::net;
+use crate::{
+    net,
+    servers::{Kcp, RabbitMq},
+};
 
 /// The kcp and the RabbitMQ of this run.
 #[derive(Clone, Debug)]
@@ -41,6 +44,17 @@ pub struct Broker {
 // === impl Environment ===
 
 impl Environment {
+    /// How to reach these two, which `secret` was started with.
+    #[must_use]
+    pub fn of(kcp: &Kcp, rabbitmq: &RabbitMq, secret: &str) -> Self {
+        Self {
+            kcp_url: kcp.url.clone(),
+            kcp_ca: kcp.ca_file.clone(),
+            secret: secret.to_owned(),
+            broker: rabbitmq.broker.clone(),
+        }
+    }
+
     /// The variables that hand an environment to a command.
     #[must_use]
     pub fn to_vars(&self) -> Vec<(&'static str, String)> {

@@ -3,7 +3,10 @@
 use std::path::Path;
 
 use anyhow::{Context as _, Result};
-use kube::{Client, Config, config::KubeConfigOptions};
+use kube::{
+    Client, Config,
+    config::{KubeConfigOptions, Kubeconfig},
+};
 use serde_json::{Value, json};
 
 use crate::environment::{Environment, base64};
@@ -93,10 +96,18 @@ impl Who {
         secret: &str,
         workspace: &str,
     ) -> Result<Client> {
-        let kubeconfig = serde_json::from_value(self.kubeconfig_at(url, ca, secret, workspace)?)?;
-        let options = KubeConfigOptions::default();
-        let config = Config::from_custom_kubeconfig(kubeconfig, &options).await?;
-        Ok(Client::try_from(config)?)
+        client(serde_json::from_value(
+            self.kubeconfig_at(url, ca, secret, workspace)?,
+        )?)
+        .await
+    }
+
+    /// A client for any URL of that kcp: of a virtual workspace, say.
+    ///
+    /// # Errors
+    /// When the CA file cannot be read.
+    pub async fn client_of(self, env: &Environment, server: &str) -> Result<Client> {
+        client(serde_json::from_value(self.kubeconfig_of(env, server)?)?).await
     }
 
     fn kubeconfig_at(self, url: &str, ca: &Path, secret: &str, workspace: &str) -> Result<Value> {
@@ -113,4 +124,26 @@ impl Who {
             "current-context": "kcp",
         }))
     }
+}
+
+/// A client as kcp's own user, whom nothing is forbidden and who alone may read kcp's metrics; `path` is that of a
+/// workspace (`/clusters/<cluster>`), or empty.
+///
+/// # Errors
+/// When kcp's own kubeconfig cannot be read.
+pub async fn shard(env: &Environment, path: &str) -> Result<Client> {
+    let kubeconfig = Kubeconfig::read_from(env.kcp_ca.with_file_name("admin.kubeconfig"))?;
+    let options = KubeConfigOptions {
+        context: Some("shard-base".into()),
+        ..KubeConfigOptions::default()
+    };
+    let mut config = Config::from_custom_kubeconfig(kubeconfig, &options).await?;
+    config.cluster_url = format!("{}{path}", env.kcp_url).parse()?;
+    Ok(Client::try_from(config)?)
+}
+
+async fn client(kubeconfig: Kubeconfig) -> Result<Client> {
+    let options = KubeConfigOptions::default();
+    let config = Config::from_custom_kubeconfig(kubeconfig, &options).await?;
+    Ok(Client::try_from(config)?)
 }

@@ -9,7 +9,23 @@ use tokio::signal::unix::{SignalKind, signal};
 const INTERRUPTED: u8 = 130;
 
 /// Does that work until it ends or somebody asks for an end; what it started ends with it. An error is said.
-pub async fn or(work: impl Future<Output = Result<ExitCode>>) -> ExitCode {
+///
+/// All of it runs on this one thread: children end with the thread that started them, and this one lives as long
+/// as the program does.
+pub fn or(work: impl Future<Output = Result<ExitCode>>) -> ExitCode {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build();
+    match runtime {
+        Ok(runtime) => runtime.block_on(either(work)),
+        Err(error) => {
+            eprintln!("error: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn either(work: impl Future<Output = Result<ExitCode>>) -> ExitCode {
     tokio::select! {
         code = work => code.unwrap_or_else(|error| {
             eprintln!("error: {error:#}");

@@ -4,14 +4,13 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result};
 use kube::{
-    Api, Client, Config,
+    Api, Client,
     api::{ApiResource, DeleteParams, DynamicObject, Patch, PatchParams, PostParams},
-    config::{KubeConfigOptions, Kubeconfig},
     core::GroupVersionKind,
 };
 use serde_json::{Value, json};
 
-use crate::{Environment, Team, Who, manifests, wait};
+use crate::{Environment, Team, Who, identity, manifests, wait};
 
 /// The name of the shipped export, and so of its endpoint slice and its bindings.
 pub const EXPORT: &str = "internal.services";
@@ -125,15 +124,8 @@ impl Provider {
 
     /// As the only user that kcp lets do that.
     async fn clusters(&self, team: &Team) -> Result<Api<DynamicObject>> {
-        let file = self.env.kcp_ca.with_file_name("admin.kubeconfig");
-        let kubeconfig = Kubeconfig::read_from(file)?;
-        let options = KubeConfigOptions {
-            context: Some("shard-base".into()),
-            ..KubeConfigOptions::default()
-        };
-        let mut config = Config::from_custom_kubeconfig(kubeconfig, &options).await?;
-        config.cluster_url = format!("{}/clusters/{}", self.env.kcp_url, team.cluster).parse()?;
-        let client = Client::try_from(config)?;
+        let path = format!("/clusters/{}", team.cluster);
+        let client = identity::shard(&self.env, &path).await?;
         let (group, kind) = ("core.kcp.io", "LogicalCluster");
         Ok(cluster_scoped(
             &client,

@@ -107,7 +107,7 @@ impl World {
             vec![format!("--shard-virtual-workspace-url=https://{proxied}")]
         })?;
         tokio::try_join!(kcp.ready(&secret), rabbitmq.ready())?;
-        let env = environment(&kcp, &rabbitmq, &secret);
+        let env = Environment::of(&kcp, &rabbitmq, &secret);
         env.broker.create_vhost(VHOST).await?;
         let grpc = net::free_address()?;
         let links = Links::start(proxied, &env, grpc, shape.workers).await?;
@@ -194,15 +194,6 @@ impl World {
             self.env.broker.call("DELETE", &path).await?;
         }
         Ok(())
-    }
-}
-
-fn environment(kcp: &Kcp, rabbitmq: &RabbitMq, secret: &str) -> Environment {
-    Environment {
-        kcp_url: kcp.url.clone(),
-        kcp_ca: kcp.ca_file.clone(),
-        secret: secret.to_owned(),
-        broker: rabbitmq.broker.clone(),
     }
 }
 

@@ -169,18 +169,17 @@ impl Serving {
                     self.say(&Order::Until(end), Pending::Nothing).await?;
                 }
                 request = keeper.requests.recv() => match request {
-                    Some(Request::Hold { answer }) => {
-                        let lasts = clock::now() < *keeper.lease.borrow();
-                        self.hold(answer, lasts).await?;
+                    Some(request) => {
+                        let lease = *keeper.lease.borrow();
+                        self.hand_on(request, lease).await?;
                     }
-                    Some(request) => self.hand_on(request).await?,
                     None => return Ok(()),
                 },
             }
         }
     }
 
-    async fn hand_on(&mut self, request: Request) -> Result<(), Trouble> {
+    async fn hand_on(&mut self, request: Request, lease: Duration) -> Result<(), Trouble> {
         let (order, pending) = match request {
             Request::Add {
                 group,
@@ -192,7 +191,7 @@ impl Serving {
                 corpse,
                 answer,
             } => (Order::Remove { group }, Pending::Remove(corpse, answer)),
-            Request::Hold { answer } => (Order::Hold, Pending::Hold(answer)),
+            Request::Hold { answer } => return self.hold(answer, lease).await,
             Request::Release { lost } if lost.is_cancelled() => return Ok(()),
             Request::Release { .. } => return self.release().await,
         };
@@ -200,10 +199,10 @@ impl Serving {
     }
 
     /// One hold at the warden is enough for all jobs of this process: it is asked for the first alone, which
-    /// saves two ways to another process for each of many short jobs. `lasts` says that the lease has not ended.
-    async fn hold(&mut self, answer: Asked, lasts: bool) -> Result<(), Trouble> {
-        if !(lasts && self.holds.are_there()) {
-            return self.hand_on(Request::Hold { answer }).await;
+    /// saves two ways to another process for each of many short jobs. Once the lease has ended, the warden says so.
+    async fn hold(&mut self, answer: Asked, lease: Duration) -> Result<(), Trouble> {
+        if clock::now() >= lease || !self.holds.are_there() {
+            return self.say(&Order::Hold, Pending::Hold(answer)).await;
         }
         if answer.send(Ok(self.lost.clone())).is_ok() {
             self.holds.add_here();

@@ -56,18 +56,7 @@ enum Command {
 
 fn main() -> ExitCode {
     let args = Args::parse();
-    // One thread: children end with the thread that started them, and this one lives as long as we do.
-    let runtime = match tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-    {
-        Ok(runtime) => runtime,
-        Err(error) => {
-            eprintln!("error: {error}");
-            return ExitCode::FAILURE;
-        }
-    };
-    runtime.block_on(interrupted::or(run(args)))
+    interrupted::or(run(args))
 }
 
 async fn run(args: Args) -> anyhow::Result<ExitCode> {

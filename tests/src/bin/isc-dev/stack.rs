@@ -66,12 +66,7 @@ impl Servers {
 
     /// How to reach them.
     pub(crate) fn environment(&self) -> Environment {
-        Environment {
-            kcp_url: self.kcp.url.clone(),
-            kcp_ca: self.kcp.ca_file.clone(),
-            secret: self.secret.clone(),
-            broker: self.rabbitmq.broker.clone(),
-        }
+        Environment::of(&self.kcp, &self.rabbitmq, &self.secret)
     }
 
     /// Returns only when one of them ended on its own.
