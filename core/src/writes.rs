@@ -8,7 +8,7 @@ mod lane;
 mod tests;
 
 use std::{
-    collections::{BTreeMap, HashMap},
+    collections::{BTreeMap, HashMap, VecDeque},
     time::Duration,
 };
 
@@ -48,6 +48,8 @@ pub enum Urgency {
 pub struct Writes {
     pace: Pace,
     requests: HashMap<Uid, Dirty>,
+    /// Writes that ended well within the last interval, oldest first: nothing is kept of a clean request for longer.
+    written: VecDeque<(Duration, Uid)>,
     lanes: BTreeMap<Source, Lane>,
 }
 
@@ -80,6 +82,7 @@ impl Writes {
         Self {
             pace,
             requests: HashMap::new(),
+            written: VecDeque::new(),
             lanes: BTreeMap::new(),
         }
     }
@@ -174,6 +177,22 @@ impl Writes {
             Urgency::Live => (urgency, due.max(now + min_interval)),
         });
         self.line_up(uid, wanted);
+        self.written.push_back((now, uid.clone()));
+        self.forget_clean(now);
+    }
+
+    /// Forgets when requests were written that may be written again at once and need not be.
+    fn forget_clean(&mut self, now: Duration) {
+        let min_interval = self.pace.min_interval;
+        while let Some((at, uid)) = self
+            .written
+            .pop_front_if(|(at, _)| *at + min_interval <= now)
+        {
+            let is_clean = |entry: &Dirty| entry.last == Some(at) && !entry.is_busy();
+            if self.requests.get(&uid).is_some_and(is_clean) {
+                self.requests.remove(&uid);
+            }
+        }
     }
 
     /// A write did not work: it is tried again, later each time; `at_once` after a conflict, when a
@@ -243,8 +262,7 @@ impl Writes {
     /// Requests that are dirty or being written.
     #[must_use]
     pub fn backlog(&self) -> usize {
-        let busy = |entry: &&Dirty| entry.wanted.is_some() || entry.in_flight.is_some();
-        self.requests.values().filter(busy).count()
+        self.requests.values().filter(|d| d.is_busy()).count()
     }
 
     #[cfg(test)]
@@ -264,14 +282,17 @@ impl Writes {
 
 impl Dirty {
     fn new(source: &Source) -> Self {
-        let source = source.clone();
         Self {
-            source,
+            source: source.clone(),
             wanted: None,
             in_flight: None,
             last: None,
             failures: 0,
         }
+    }
+
+    fn is_busy(&self) -> bool {
+        self.wanted.is_some() || self.in_flight.is_some()
     }
 
     fn back_off(&mut self) -> Duration {

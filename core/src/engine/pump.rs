@@ -114,7 +114,7 @@ impl Engine {
         if request.shown.as_ref() == Some(&status) {
             return self.landed(&uid, now);
         }
-        request.sent = (!status::has_ended(&status)).then(|| status.clone());
+        request.sent = (!status::has_ended(&status)).then(|| Box::new(status.clone()));
         let news = request.is_news(&status);
         let write = Write {
             address: request.address.clone(),

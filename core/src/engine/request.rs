@@ -33,7 +33,7 @@ pub(super) struct Request {
     /// The live status of that version, when it is known.
     pub(super) shown: Option<RequestStatus>,
     /// The live status of the write under way.
-    pub(super) sent: Option<RequestStatus>,
+    pub(super) sent: Option<Box<RequestStatus>>,
     pub(super) service: Arc<str>,
     pub(super) requester: Arc<str>,
     pub(super) params: Params,
@@ -57,7 +57,7 @@ pub(super) struct Request {
     pub(super) clock: Option<Duration>,
     pub(super) life: Life,
     /// What it shows of the request that it is attached to.
-    pub(super) mirror: Option<Mirror>,
+    pub(super) mirror: Option<Box<Mirror>>,
     /// An earlier watcher may have granted it.
     pub(super) inherited: bool,
     priority: Priority,
@@ -235,7 +235,7 @@ impl Request {
             controller: self.named().map(Into::into),
             effective: self.pending.is_none().then(|| effective(&self.limits)),
             waiting_for,
-            mirror: self.mirror.clone(),
+            mirror: self.mirror.as_deref().cloned(),
         };
         status::render(&self.life, &about)
     }

@@ -137,7 +137,8 @@ impl Engine {
         };
         match result {
             WriteResult::Ok(version) => {
-                (request.resource_version, request.shown) = (version, request.sent.take());
+                (request.resource_version, request.shown) =
+                    (version, request.sent.take().map(|sent| *sent));
                 request.owned |= request.is_named_ours();
                 self.landed(uid, now);
             }

@@ -56,6 +56,24 @@ fn live_states_of_one_request_keep_their_distance() {
 }
 
 #[test]
+fn what_is_clean_is_kept_no_longer_than_the_interval() {
+    let (mut writes, at) = (Writes::new(PACE), source("e"));
+    let mut write = |n: u32, at_ms: u64| {
+        writes.want(&uid(n), &at, Urgency::Now, ms(at_ms));
+        assert_eq!(start(&mut writes, at_ms), Some((uid(n), Urgency::Now)));
+        writes.done(&uid(n), ms(at_ms));
+        let mut kept: Vec<_> = writes.requests.keys().map(ToString::to_string).collect();
+        kept.sort();
+        kept.join(" ")
+    };
+    assert_eq!(write(1, 0), "1");
+    assert_eq!(write(2, 1000), "1 2");
+    assert_eq!(write(1, 1999), "1 2", "its newest write counts");
+    assert_eq!(write(3, 3000), "1 3");
+    assert_eq!(write(3, 9000), "3");
+}
+
+#[test]
 fn ends_go_first_and_live_states_leave_them_slots() {
     let (mut writes, at) = (Writes::new(PACE), source("e"));
     for n in 0..4 {

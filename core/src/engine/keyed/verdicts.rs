@@ -72,7 +72,7 @@ impl Engine {
         {
             return;
         }
-        request.mirror = name.map(|name| Mirror { name, run: None });
+        request.mirror = name.map(|name| Box::new(Mirror { name, run: None }));
         if matches!(self.entries.get(earlier), Some(Entry::Finished(_))) {
             self.reads.want(earlier, now);
         }
