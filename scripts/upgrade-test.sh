@@ -20,4 +20,4 @@ say "building the old version, $(git log -1 --format='%h %s' "$old")"
 (cd "$tree" && CARGO_TARGET_DIR=$PWD/../build cargo build -q -p isc-watcher -p isc-worker --bins)
 say "upgrading from it, and back"
 ISCDEV_OLD_BIN=$PWD/target/upgrade/build/debug target/debug/isc-dev test -- \
-    cargo test -p isc-tests --test upgrade
+    cargo test --workspace --test upgrade

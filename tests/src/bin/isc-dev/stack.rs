@@ -12,7 +12,7 @@ use isc_tests::{
     Environment, Process, Provider, Team, Watcher, Who, Worker, isc, net,
     pki::{self, Authority},
     process,
-    servers::{Kcp, RabbitMq, secret},
+    servers::{Kcp, RabbitMq, check_room, secret},
 };
 
 use crate::steps::Steps;
@@ -53,6 +53,7 @@ struct Sweep(PathBuf);
 impl Servers {
     /// Starts both at once, with their data under `dir`.
     pub(crate) async fn start(dir: &Path) -> Result<Self> {
+        check_room(dir)?;
         let secret = secret();
         let mut kcp = Kcp::start(dir, &secret)?;
         let mut rabbitmq = RabbitMq::start(dir, &secret)?;
