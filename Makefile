@@ -66,12 +66,12 @@ gen: ## write the generated files in deploy/
 
 bench: setup ## throughput, latency and growth, beside what kcp allows at most and beside others; about an hour
 	@echo "==> building (release)" && $(RELEASE_BUILD) -p isc-bench
-	@ISCBENCH_CELERY=$$(scripts/celery.sh) && export ISCBENCH_CELERY && target/release/isc-bench full $(if $(ONLY),--only $(ONLY))
+	@ISCBENCH_CELERY=$$(scripts/celery.sh) && export ISCBENCH_CELERY && target/release/isc-bench full $(if $(TOGETHER),--together) $(if $(ONLY),--only $(ONLY))
 	@echo "==> steps of the core" && cargo bench -q -p isc-core --bench steps
 
 bench-quick: setup ## the main ratios of the product as it is, in less than five minutes: target/bench/quick.json
 	@echo "==> building (release)" && $(RELEASE_BUILD) -p isc-bench
-	@target/release/isc-bench quick
+	@target/release/isc-bench quick $(if $(TOGETHER),--together)
 
 bench-latency: setup ## time from created to Succeeded for 50 short requests, one after the other
 	@echo "==> building (release)" && $(RELEASE_BUILD)

@@ -1,6 +1,6 @@
 //! What is counted and used while something is measured.
 
-use std::{collections::BTreeMap, ops::Sub};
+use std::{collections::BTreeMap, ops::Sub, time::Duration};
 
 use anyhow::{Context as _, Result};
 use isc_tests::usage::cpu_within;
@@ -10,7 +10,10 @@ use serde_json::Value;
 use crate::{ground::Ground, product::Product};
 
 /// RabbitMQ counts what happened up to so long ago.
-const BROKER_COUNTS: std::time::Duration = std::time::Duration::from_secs(6);
+pub(crate) const BROKER_COUNTS: Duration = Duration::from_secs(6);
+
+/// Whose processor time is told, by the names of their folders.
+pub(crate) const WHO: [&str; 5] = ["kcp", "rabbitmq", "watcher", "workers", "peer"];
 
 /// Counters, of one moment or between two.
 #[derive(Clone, Debug, Default, Serialize)]
@@ -47,6 +50,15 @@ impl Cost {
         self
     }
 
+    /// Processor time for people, milliseconds.
+    pub(crate) fn cpu(&self) -> String {
+        let used = self.cpu_seconds.iter().filter(|(_, s)| **s > 1e-5);
+        let all: Vec<String> = used
+            .map(|(who, s)| format!("{who} {:.2}", s * 1e3))
+            .collect();
+        all.join(", ")
+    }
+
     /// For people.
     pub(crate) fn rows(&self) -> Vec<(&'static str, String)> {
         let mut rows = vec![
@@ -75,8 +87,6 @@ impl Cost {
             return Ok(servers);
         };
         let watcher = product.watcher.metrics().await?;
-        // RabbitMQ's counts are late.
-        tokio::time::sleep(BROKER_COUNTS).await;
         Ok(Self {
             status_writes: watcher.sum("isc_status_writes_total", &[]),
             api_calls: watcher.sum("isc_api_calls_total", &[]),
@@ -108,9 +118,7 @@ impl Sub for Cost {
 /// Seconds of a processor that everybody has used so far; jobs count for their worker.
 fn cpu(ground: &Ground) -> BTreeMap<&'static str, f64> {
     let of = |who| (who, cpu_within(&ground.dir.join(who)));
-    ["kcp", "rabbitmq", "watcher", "workers", "peer"]
-        .map(of)
-        .into()
+    WHO.map(of).into()
 }
 
 async fn amqp(ground: &Ground) -> Result<f64> {

@@ -8,17 +8,20 @@ use serde::Serialize;
 use crate::{
     cost::Cost,
     growth::{Rate, Stored, Waiting},
+    limit::Watched,
     pace::{Latencies, Pace},
     peers::Peer,
     plot,
     product::Job,
-    report::{self, mean, most},
+    report::{self, mean},
     subject::{Bench, Run},
     tables,
 };
 
 /// So many requests of the limit are under way; the best counts.
 const AT_A_TIME: [usize; 4] = [8, 16, 32, 64];
+/// The product's place among the subjects: after the limit, alone and watched.
+const PRODUCT: usize = 2;
 /// Each subject runs so often, in turn with the others.
 const ROUNDS: usize = 3;
 /// Of the most that the product can do.
@@ -77,7 +80,7 @@ pub(crate) struct Subject {
     pub(crate) name: String,
     /// Requests a second, in each round.
     pub(crate) rates: Vec<f64>,
-    /// Their mean, by the limit.
+    /// Their mean, by that of the limit.
     pub(crate) ratio: f64,
     /// Of one request, in the last round.
     pub(crate) cost: Cost,
@@ -91,8 +94,7 @@ pub(crate) struct AtPace {
     pub(crate) product: Latencies,
 }
 
-pub(crate) async fn run(args: Args) -> Result<()> {
-    let mut bench = Bench::start().await?;
+pub(crate) async fn run(mut bench: Bench, args: Args) -> Result<()> {
     let found = Found::of(&mut bench, &args).await?;
     println!("\n{}", tables::all(&found));
     plot::all(&found)?;
@@ -109,7 +111,7 @@ impl Found {
             found.subjects = throughputs(bench, args).await?;
         }
         if wants(Part::Latency) {
-            let most = mean(&found.subjects[1].rates);
+            let most = mean(&found.subjects[PRODUCT].rates);
             found.paces = paces(bench, args, most).await?;
         }
         if wants(Part::Progress) {
@@ -141,11 +143,13 @@ async fn throughputs(bench: &Bench, args: &Args) -> Result<Vec<Subject>> {
     let requests = args.requests;
     let mut tried = Vec::new();
     for at_a_time in AT_A_TIME {
-        tried.push((bench.limit(requests, at_a_time).await?.rate, at_a_time));
+        let run = bench.limit(requests, at_a_time, Watched::No).await?;
+        tried.push((run.rate, at_a_time));
     }
     let best = tried.iter().max_by(|a, b| a.0.total_cmp(&b.0));
     let at_a_time = best.map_or(AT_A_TIME[0], |(_, at_a_time)| *at_a_time);
     let mut limit = Subject::new(format!("limit, {at_a_time} at a time"));
+    let mut watched = Subject::new("limit, while somebody watches".to_owned());
     let mut products =
         [Job::Handler, Job::Exec].map(|job| (job, Subject::new(format!("product, {job:?}"))));
     let mut others = [
@@ -156,7 +160,8 @@ async fn throughputs(bench: &Bench, args: &Args) -> Result<Vec<Subject>> {
     ]
     .map(|(peer, job)| (peer, job, Subject::new(format!("{peer:?}, {job:?}"))));
     for _round in 0..ROUNDS {
-        limit.add(bench.limit(requests, at_a_time).await?);
+        limit.add(bench.limit(requests, at_a_time, Watched::No).await?);
+        watched.add(bench.limit(requests, at_a_time, Watched::Yes).await?);
         for (job, subject) in &mut products {
             subject.add(bench.product(Bench::shape(*job), requests).await?);
         }
@@ -164,11 +169,11 @@ async fn throughputs(bench: &Bench, args: &Args) -> Result<Vec<Subject>> {
             subject.add(bench.peer(*peer, *job, requests).await?);
         }
     }
-    let most = most(&limit.rates);
+    let rate = mean(&limit.rates);
     let products = products.into_iter().map(|(_, subject)| subject);
     let others = others.into_iter().map(|(_, _, subject)| subject);
-    let all = std::iter::once(limit).chain(products).chain(others);
-    Ok(all.map(|subject| subject.against(most)).collect())
+    let all = [limit, watched].into_iter().chain(products).chain(others);
+    Ok(all.map(|subject| subject.against(rate)).collect())
 }
 
 /// Latencies of the limit and of the product at the same paces.

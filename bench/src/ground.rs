@@ -7,7 +7,7 @@ use futures::{StreamExt as _, TryStreamExt as _, stream};
 use isc_tests::{
     Environment, Metrics, Provider, Team, Who, identity,
     provider::EXPORT,
-    servers::{Kcp, RabbitMq, secret},
+    servers::{Kcp, RabbitMq, check_room, secret},
     wait,
 };
 use kube::{
@@ -15,6 +15,8 @@ use kube::{
     api::{DeleteParams, ListParams},
 };
 use tempfile::TempDir;
+
+use crate::cores::Cores;
 
 /// The vhost of everything that is measured.
 pub(crate) const VHOST: &str = "bench";
@@ -64,12 +66,13 @@ impl Ground {
     ///
     /// # Errors
     /// When a program is missing or something does not start.
-    pub(crate) async fn start(tenants: usize) -> Result<Self> {
+    pub(crate) async fn start(tenants: usize, cores: Cores) -> Result<Self> {
         let folder = tempfile::Builder::new().prefix("isc-bench-").tempdir()?;
         let dir = folder.path().canonicalize()?;
+        check_room(&dir)?;
         let secret = secret();
         // A folder each, by which their processor time is found.
-        let mut kcp = Kcp::start(&dir.join("kcp"), &secret)?;
+        let mut kcp = cores.start_kcp(|| Kcp::start(&dir.join("kcp"), &secret))?;
         let mut rabbitmq = RabbitMq::start(&dir.join("rabbitmq"), &secret)?;
         tokio::try_join!(kcp.ready(&secret), rabbitmq.ready())?;
         let env = Environment::of(&kcp, &rabbitmq, &secret);

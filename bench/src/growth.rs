@@ -141,13 +141,13 @@ impl Bench {
         requests: usize,
     ) -> Result<Vec<Rate>> {
         let mut all = Vec::new();
-        let had = self.ground.tenants.clone();
         for &of in numbers {
             self.ground.widen(of).await?;
-            self.ground.tenants.truncate(of);
-            all.push(self.rate(Self::shape(Job::Handler), of, requests).await?);
+            let others = self.ground.tenants.split_off(of);
+            let rate = self.rate(Self::shape(Job::Handler), of, requests).await;
+            self.ground.tenants.extend(others);
+            all.push(rate?);
         }
-        self.ground.tenants = had;
         Ok(all)
     }
 

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, bail};
 use kube::{Client, api::DynamicObject};
 use serde_json::{Value, json};
 
@@ -15,6 +15,37 @@ use crate::{
 #[derive(Clone, Debug)]
 pub(crate) struct Limit {
     status: Value,
+}
+
+/// Whether somebody watches all requests meanwhile, as every controller must: what kcp tells is read and thrown away.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Watched {
+    Yes,
+    No,
+}
+
+// === impl Watched ===
+
+impl Watched {
+    /// Never ends by itself.
+    async fn watch(
+        self,
+        ground: &Ground,
+    ) -> Result<impl Future<Output = std::io::Result<u64>> + use<>> {
+        let told = if self == Self::Yes {
+            let path = "/clusters/*/apis/internal.services/v1alpha1/requests?watch=true";
+            let request = http::Request::get(path).body(Vec::new())?;
+            Some(ground.everywhere.request_stream(request).await?)
+        } else {
+            None
+        };
+        Ok(async {
+            match told {
+                Some(told) => futures::io::copy(told, &mut futures::io::sink()).await,
+                None => std::future::pending().await,
+            }
+        })
+    }
 }
 
 // === impl Limit ===
@@ -31,14 +62,18 @@ impl Limit {
         ground: &Ground,
         asked: Asked<'_>,
         count: usize,
-        at_a_time: usize,
+        (at_a_time, watched): (usize, Watched),
     ) -> Result<Duration> {
+        let watching = watched.watch(ground).await?;
         let begun = Instant::now();
-        load::each(0..count, at_a_time, async |number| {
+        let writing = load::each(0..count, at_a_time, async |number| {
             let (tenant, made) = asked.make(ground, number).await?;
             self.end(&tenant.controller, &made).await
-        })
-        .await?;
+        });
+        tokio::select! {
+            done = writing => done?,
+            ended = watching => bail!("the watch ended too early: {ended:?}"),
+        }
         Ok(begun.elapsed())
     }
 

@@ -9,10 +9,11 @@ use anyhow::{Result, ensure};
 use futures::{StreamExt as _, TryStreamExt as _, stream};
 use kube::api::{DynamicObject, PostParams};
 use serde_json::json;
+use tokio::sync::Semaphore;
 
 use crate::{
     ground::{Ground, NAMESPACE, Tenant},
-    report::number,
+    report::whole,
 };
 
 /// So many requests are being made at a time.
@@ -21,7 +22,10 @@ const MAKERS: usize = 32;
 const LIMIT: Duration = Duration::from_secs(900);
 /// Between two looks at how many have ended: each may cost a scrape, and half of this is added to what a run takes,
 /// on average.
-const LOOK: Duration = Duration::from_millis(200);
+const LOOK: Duration = Duration::from_millis(100);
+
+/// How many requests a run keeps under way: far more than end between two looks, and so few that none waits for long.
+pub(crate) const UNDER_WAY: usize = 128;
 
 /// What is asked for.
 #[derive(Clone, Copy, Debug)]
@@ -49,6 +53,23 @@ impl Asked<'_> {
         Ok((tenant, made))
     }
 
+    /// Makes so many, [`UNDER_WAY`] at a time, and waits until all have ended, as `ended` tells.
+    pub(crate) async fn run(
+        &self,
+        ground: &Ground,
+        count: usize,
+        ended: impl AsyncFn() -> Result<f64>,
+    ) -> Result<()> {
+        let places = Semaphore::new(UNDER_WAY.min(count));
+        let make = each(0..count, MAKERS, async |number| {
+            places.acquire().await?.forget();
+            self.make(ground, number).await.map(drop)
+        });
+        let watch = until_ended(count, ended, |more| places.add_permits(more));
+        tokio::try_join!(make, watch)?;
+        Ok(())
+    }
+
     /// Makes so many, as fast as kcp takes them.
     pub(crate) async fn flood(&self, ground: &Ground, count: usize) -> Result<()> {
         each(0..count, MAKERS, async |number| {
@@ -70,22 +91,24 @@ pub(crate) async fn each(
         .await
 }
 
-/// Waits until so many requests have ended, as `ended` tells.
+/// Waits until so many requests have ended, as `ended` tells, and passes on how many more it finds at each look.
 pub(crate) async fn until_ended(
     requests: usize,
     ended: impl AsyncFn() -> Result<f64>,
+    more: impl Fn(usize),
 ) -> Result<()> {
     let begun = Instant::now();
-    loop {
-        let ended = ended().await?;
-        if ended >= number(requests) {
-            return Ok(());
-        }
+    let mut known = 0;
+    while known < requests {
+        tokio::time::sleep(LOOK).await;
+        let now = whole(ended().await?);
+        more(now - known);
+        known = now;
         ensure!(
             begun.elapsed() < LIMIT,
-            "{ended} of {requests} requests have ended after {} s",
+            "{known} of {requests} requests have ended after {} s",
             LIMIT.as_secs()
         );
-        tokio::time::sleep(LOOK).await;
     }
+    Ok(())
 }

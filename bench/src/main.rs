@@ -4,6 +4,7 @@
 //!
 //! | module | owns |
 //! |---|---|
+//! | `cores` | which cores are kcp's, and which are for all else |
 //! | `ground` | kcp, RabbitMQ and the workspaces of a run |
 //! | `load` | making requests, as fast as possible or at a pace |
 //! | `limit` | the most that kcp allows: one bare patch a request |
@@ -17,6 +18,7 @@
 //! | `full` | everything |
 //! | `report`, `tables`, `plot` | what is shown and written |
 
+mod cores;
 mod cost;
 mod full;
 mod ground;
@@ -37,12 +39,17 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 use isc_tests::interrupted;
 
+use crate::{cores::Cores, subject::Bench};
+
 #[derive(Parser)]
 #[command(
     version,
     about = "Measures the Internal Service Controller on this machine"
 )]
 struct Args {
+    /// kcp gets no cores of its own: it shares all of them with the rest.
+    #[arg(long, global = true)]
+    together: bool,
     #[command(subcommand)]
     command: Command,
 }
@@ -57,10 +64,17 @@ enum Command {
 
 fn main() -> ExitCode {
     let args = Args::parse();
+    // Before there is another thread, which would keep all cores.
+    let cores = if args.together {
+        Cores::together()
+    } else {
+        Cores::apart()
+    };
     interrupted::or(async {
+        let bench = Box::pin(Bench::start(cores?)).await?;
         match args.command {
-            Command::Quick(args) => Box::pin(quick::run(args)).await?,
-            Command::Full(args) => Box::pin(full::run(args)).await?,
+            Command::Quick(args) => Box::pin(quick::run(bench, args)).await?,
+            Command::Full(args) => Box::pin(full::run(bench, args)).await?,
         }
         Ok(ExitCode::SUCCESS)
     })

@@ -9,7 +9,7 @@ use anyhow::{Context as _, Result, ensure};
 use isc_tests::{Process, Who, environment::repository, isc, process::Launch, wait};
 use serde_json::Value;
 
-use crate::{ground::Ground, load, product::Job, report::number};
+use crate::{ground::Ground, product::Job, report::number};
 
 /// Where `scripts/celery.sh` has put Celery.
 const CELERY_VAR: &str = "ISCBENCH_CELERY";
@@ -116,15 +116,15 @@ fn fresh(launch: &Launch) -> Result<()> {
 // === impl Running ===
 
 impl Running {
-    /// Waits until it has told of so many ends.
-    pub(crate) async fn until_ended(&self, requests: usize) -> Result<()> {
-        let told = &self.0[0];
-        let ended = load::until_ended(requests, async || {
-            let log = told.log();
-            let ends = log.lines().filter(|line| line.starts_with("end "));
-            Ok(number(ends.count()))
-        });
-        ended.await.with_context(|| told.tail(20))
+    /// How many ends it has told of.
+    pub(crate) fn ended(&self) -> f64 {
+        let log = self.0[0].log();
+        number(log.lines().filter(|line| line.starts_with("end ")).count())
+    }
+
+    /// What it said last.
+    pub(crate) fn tail(&self) -> String {
+        self.0[0].tail(20)
     }
 
     pub(crate) async fn stop(mut self) -> Result<()> {

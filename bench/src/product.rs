@@ -1,9 +1,6 @@
 //! Watcher and workers, started for one measurement.
 
-use std::{
-    path::PathBuf,
-    time::{Duration, Instant},
-};
+use std::{path::PathBuf, time::Duration};
 
 use anyhow::Result;
 use isc_tests::{
@@ -15,7 +12,7 @@ use serde_json::{Value, json};
 
 use crate::{
     ground::{Ground, NAMESPACE, VHOST},
-    load::{self, Asked},
+    load::Asked,
 };
 
 /// SIGTERM drains; there is nothing left to drain.
@@ -120,24 +117,6 @@ impl Product {
         })
     }
 
-    /// Runs so many requests; how long it took from the first to the end of the last.
-    pub(crate) async fn run(
-        &self,
-        ground: &Ground,
-        prefix: &str,
-        count: usize,
-    ) -> Result<Duration> {
-        let before = self.ended().await?;
-        let begun = Instant::now();
-        let asked = Asked {
-            prefix,
-            service: self.job.service(),
-        };
-        asked.flood(ground, count).await?;
-        load::until_ended(count, async || Ok(self.ended().await? - before)).await?;
-        Ok(begun.elapsed())
-    }
-
     /// The status that it writes at the end of one request.
     pub(crate) async fn example(&self, ground: &Ground) -> Result<Value> {
         let asked = Asked {
@@ -159,7 +138,7 @@ impl Product {
     }
 
     /// How many ends it has written.
-    async fn ended(&self) -> Result<f64> {
+    pub(crate) async fn ended(&self) -> Result<f64> {
         let metrics = self.watcher.metrics().await?;
         let written = [("kind", "end"), ("result", "ok")];
         Ok(metrics.sum("isc_status_writes_total", &written))

@@ -46,3 +46,13 @@ pub(crate) fn mean(values: &[f64]) -> f64 {
 pub(crate) fn number(count: usize) -> f64 {
     count as f64
 }
+
+/// A count that was told as a number.
+#[expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "counts of requests"
+)]
+pub(crate) fn whole(count: f64) -> usize {
+    count.round() as usize
+}

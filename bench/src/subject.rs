@@ -2,12 +2,13 @@
 
 use std::time::{Duration, Instant};
 
-use anyhow::Result;
+use anyhow::{Context as _, Result};
 
 use crate::{
-    cost::Cost,
+    cores::Cores,
+    cost::{BROKER_COUNTS, Cost},
     ground::Ground,
-    limit::Limit,
+    limit::{Limit, Watched},
     load::Asked,
     pace::{Latencies, Pace},
     peers::Peer,
@@ -44,14 +45,14 @@ pub(crate) struct Run {
 
 impl Bench {
     /// Starts the servers, and takes from the product what a status looks like.
-    pub(crate) async fn start() -> Result<Self> {
+    pub(crate) async fn start(cores: Cores) -> Result<Self> {
         println!("kcp and RabbitMQ start; {TENANTS} workspaces are bound");
-        let ground = Ground::start(TENANTS).await?;
+        let ground = Ground::start(TENANTS, cores).await?;
         let product = Product::start(&ground, Self::shape(Job::Exec)).await?;
         let limit = Limit::new(product.example(&ground).await?);
         product.stop().await?;
         let bench = Self { ground, limit };
-        bench.limit(WARM_UP, 16).await?;
+        bench.limit(WARM_UP, 16, Watched::No).await?;
         Ok(bench)
     }
 
@@ -65,15 +66,24 @@ impl Bench {
     }
 
     /// The limit with so many requests under way.
-    pub(crate) async fn limit(&self, requests: usize, at_a_time: usize) -> Result<Run> {
-        let asked = asked(Job::Handler);
-        let before = Cost::so_far(&self.ground, None).await?;
-        let took = self
+    pub(crate) async fn limit(
+        &self,
+        requests: usize,
+        at_a_time: usize,
+        watched: Watched,
+    ) -> Result<Run> {
+        let (ground, asked) = (&self.ground, asked(Job::Handler));
+        let before = Cost::so_far(ground, None).await?;
+        let run = self
             .limit
-            .run(&self.ground, asked, requests, at_a_time)
-            .await?;
-        let cost = Cost::so_far(&self.ground, None).await? - before;
-        let title = format!("limit, {at_a_time} at a time");
+            .run(ground, asked, requests, (at_a_time, watched));
+        let took = run.await?;
+        let cost = Cost::so_far(ground, None).await? - before;
+        let how = match watched {
+            Watched::Yes => ", watched",
+            Watched::No => "",
+        };
+        let title = format!("limit{how}, {at_a_time} at a time");
         self.done(&title, requests, took, cost).await
     }
 
@@ -81,7 +91,15 @@ impl Bench {
     pub(crate) async fn product(&self, shape: Shape, requests: usize) -> Result<Run> {
         let product = Product::start(&self.ground, shape).await?;
         let before = Cost::so_far(&self.ground, Some(&product)).await?;
-        let took = product.run(&self.ground, PREFIX, requests).await?;
+        let ended = product.ended().await?;
+        let begun = Instant::now();
+        let asked = asked(shape.job);
+        let run = asked.run(&self.ground, requests, async || {
+            Ok(product.ended().await? - ended)
+        });
+        run.await?;
+        let took = begun.elapsed();
+        tokio::time::sleep(BROKER_COUNTS).await;
         let cost = Cost::so_far(&self.ground, Some(&product)).await? - before;
         product.stop().await?;
         let title = format!(
@@ -96,8 +114,9 @@ impl Bench {
         let running = peer.start(&self.ground, job).await?;
         let before = Cost::so_far(&self.ground, None).await?;
         let begun = Instant::now();
-        asked(job).flood(&self.ground, requests).await?;
-        running.until_ended(requests).await?;
+        let asked = asked(job);
+        let run = asked.run(&self.ground, requests, async || Ok(running.ended()));
+        run.await.with_context(|| running.tail())?;
         let took = begun.elapsed();
         let cost = Cost::so_far(&self.ground, None).await? - before;
         running.stop().await?;
@@ -131,7 +150,8 @@ impl Bench {
             rate: number(requests) / took.as_secs_f64(),
             cost: cost.each(number(requests)),
         };
-        println!("  {who}: {requests} requests, {:.1}/s", run.rate);
+        let (rate, cpu) = (run.rate, run.cost.cpu());
+        println!("  {who}: {requests} requests, {rate:.1}/s (ms of a processor each: {cpu})");
         self.ground.succeeded(requests).await?;
         self.ground.clear().await?;
         Ok(run)

@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use crate::{full::Found, growth::Rate, pace::Latencies, product::STEADY_SECONDS};
+use crate::{cost::WHO, full::Found, growth::Rate, pace::Latencies, product::STEADY_SECONDS};
 
 /// All tables of a run.
 pub(crate) fn all(found: &Found) -> String {
@@ -41,24 +41,15 @@ fn costs(found: &Found) -> Option<String> {
             cost.grpc_messages,
             cost.amqp_messages,
         ];
-        let cpu = cost.cpu_seconds.values().map(|s| format!("{:.2}", s * 1e3));
-        let counts = counts.iter().map(|count| format!("{count:.2}"));
+        let cpu = WHO.map(|who| cost.cpu_seconds.get(who).unwrap_or(&0.0) * 1e3);
+        let numbers = counts.into_iter().chain(cpu);
+        let numbers = numbers.map(|number| format!("{number:.2}"));
         let name = std::iter::once(subject.name.clone());
-        name.chain(counts).chain(cpu).collect()
+        name.chain(numbers).collect()
     });
-    let head = [
-        "what a request costs",
-        "status writes",
-        "API calls",
-        "gRPC",
-        "AMQP",
-        "kcp ms",
-        "peer ms",
-        "RabbitMQ ms",
-        "watcher ms",
-        "workers ms",
-    ];
-    filled("cost (ms of a processor)", &head, rows)
+    let head = ["subject", "status writes", "API calls", "gRPC", "AMQP"];
+    let head = [head.as_slice(), &WHO].concat();
+    filled("what a request costs (ms of a processor)", &head, rows)
 }
 
 fn paces(found: &Found) -> Option<String> {

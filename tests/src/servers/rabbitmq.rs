@@ -216,7 +216,8 @@ fn launch(dir: &Path, server: &Path, name: &str, (epmd, dist): (SocketAddr, Sock
         .env("RABBITMQ_ALLOW_INPUT", "1")
         .env(
             "RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS",
-            "-noinput -kernel inet_dist_use_interface {127,0,0,1}",
+            // Its schedulers sleep instead of spinning: the cores are few, and others have work for them.
+            "-noinput -kernel inet_dist_use_interface {127,0,0,1} +sbwt none +sbwtdcpu none +sbwtdio none",
         )
 }
 
