@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use super::{Assignment, Effect, Engine, Request};
+use super::{Assignment, Effect, Engine, Request, request::Shown};
 use crate::{
     audit::{AttemptEnd, Audit, Cancel, Judged, What},
     ids::{Holder, Now, Uid},
@@ -113,7 +113,8 @@ impl Request {
             return None;
         }
         let status = if foreign {
-            self.shown.clone().unwrap_or_default()
+            let end = self.shown.as_ref().and_then(Shown::end);
+            end.cloned().unwrap_or_default()
         } else {
             self.wanted_status(None)
         };

@@ -59,6 +59,7 @@ impl Engine {
             self.leader.may_have_missed(&observation) && self.rules.hold(Rule::OlderIsWaitedFor);
         let dues = dues(&limits, &life, now);
         let mut request = Request::new(observation, life, limits, (list, &self.config));
+        self.names.share_in(&mut request);
         (request.dues, request.pending) = (dues, pending);
         let known_before = self.ghosts.remove(&uid) || known || older;
         request.inherited = self.is_inherited(&request, known_before);

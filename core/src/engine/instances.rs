@@ -4,7 +4,7 @@
 //! durable there has the request; another one that tried reads that name and lets go. Since no ticket is
 //! offered before the name is durable, the loser has started nothing.
 
-use super::{Engine, Entry, Measure, Observation, Request};
+use super::{Engine, Entry, Measure, Observation, Request, request::Shown};
 use crate::{
     audit::Cancel,
     ids::{Now, Uid},
@@ -64,7 +64,7 @@ impl Engine {
 impl Request {
     /// Whether the API shows our name on it, by what is known here.
     pub(super) fn is_named_ours(&self) -> bool {
-        let shown = self.shown.as_ref().and_then(|s| s.controller.as_deref());
+        let shown = self.shown.as_ref().and_then(Shown::controller);
         shown.is_some() && shown == self.controller.as_deref()
     }
 

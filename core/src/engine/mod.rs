@@ -24,6 +24,7 @@ mod leader;
 mod limits;
 mod line;
 mod missing;
+mod names;
 mod pump;
 mod reads;
 mod reconfigure;
@@ -59,6 +60,7 @@ use endpoints::Lists;
 use expiry::Expiry;
 use keyed::Keyed;
 use leader::Leader;
+use names::Names;
 use reads::Reads;
 use request::{Entry, Request};
 use sessions::Sessions;
@@ -81,6 +83,7 @@ pub struct Engine {
     expiry: Expiry,
     /// Requests with an idempotency key.
     keyed: Keyed,
+    names: Names,
     reads: Reads,
     writes: Writes,
     takeover_until: Duration,
@@ -113,6 +116,7 @@ impl Engine {
             clocks: Clocks::default(),
             expiry: Expiry::default(),
             keyed: Keyed::default(),
+            names: Names::default(),
             reads: Reads::default(),
             leader: Leader::new(now),
             ghosts: BTreeSet::new(),

@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use super::{Effect, Engine, Write};
+use super::{Effect, Engine, Write, request::Shown};
 use crate::{
     ids::{Now, Source, Uid},
     life::LifeEvent,
@@ -111,10 +111,15 @@ impl Engine {
         let request = self.live_mut(&uid).expect("what is dirty is live");
         request.writing = request.revision;
         let status = request.wanted_status(waiting_for);
-        if request.shown.as_ref() == Some(&status) {
+        if request
+            .shown
+            .as_ref()
+            .is_some_and(|shown| shown.is(&status))
+        {
             return self.landed(&uid, now);
         }
-        request.sent = (!status::has_ended(&status)).then(|| Box::new(status.clone()));
+        let ours = request.controller.as_ref();
+        request.sent = (!status::has_ended(&status)).then(|| Shown::of(&status, ours));
         let news = request.is_news(&status);
         let write = Write {
             address: request.address.clone(),

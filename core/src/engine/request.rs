@@ -1,10 +1,11 @@
 //! What the engine keeps of a request.
 
 mod entry;
+mod shown;
 
 use std::{sync::Arc, time::Duration};
 
-pub(super) use self::entry::Entry;
+pub(super) use self::{entry::Entry, shown::Shown};
 use super::{
     Assignment, Config, Measure, Observation, Params, expiry::expiry, finished::Finished,
     limits::effective,
@@ -31,9 +32,9 @@ pub(super) struct Request {
     pub(super) resource_version: String,
     generation: Option<i64>,
     /// The live status of that version, when it is known.
-    pub(super) shown: Option<RequestStatus>,
+    pub(super) shown: Option<Shown>,
     /// The live status of the write under way.
-    pub(super) sent: Option<Box<RequestStatus>>,
+    pub(super) sent: Option<Shown>,
     pub(super) service: Arc<str>,
     pub(super) requester: Arc<str>,
     pub(super) params: Params,
@@ -102,7 +103,10 @@ impl Request {
             address: found.address,
             resource_version: found.resource_version,
             generation: found.generation,
-            shown: found.status,
+            shown: found
+                .status
+                .as_ref()
+                .map(|s| Shown::of(s, Some(&config.instance))),
             sent: None,
             service: spec.service.into(),
             requester: spec.requester.unwrap_or_default().into(),
@@ -169,7 +173,8 @@ impl Request {
     pub(super) fn show(&mut self, observation: &Observation) {
         self.resource_version
             .clone_from(&observation.resource_version);
-        self.shown.clone_from(&observation.status);
+        let ours = self.controller.as_ref();
+        self.shown = observation.status.as_ref().map(|s| Shown::of(s, ours));
     }
 
     /// What it wants of the schedule.
@@ -248,11 +253,9 @@ impl Request {
 
     /// Whether that status tells another phase or reason than the API shows.
     pub(super) fn is_news(&self, status: &RequestStatus) -> bool {
-        let key = |status: &RequestStatus| {
-            let reason = status.conditions.first().map(|first| first.reason.clone());
-            (status.phase, reason)
-        };
-        self.shown.as_ref().map(key) != Some(key(status))
+        self.shown
+            .as_ref()
+            .is_none_or(|shown| shown.differs(status))
     }
 
     /// What is kept once the end is in the API: what a late report and a deletion need.

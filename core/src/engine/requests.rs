@@ -137,8 +137,7 @@ impl Engine {
         };
         match result {
             WriteResult::Ok(version) => {
-                (request.resource_version, request.shown) =
-                    (version, request.sent.take().map(|sent| *sent));
+                (request.resource_version, request.shown) = (version, request.sent.take());
                 request.owned |= request.is_named_ours();
                 self.landed(uid, now);
             }

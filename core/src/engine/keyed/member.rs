@@ -1,9 +1,12 @@
 //! What a request is to others with its key.
 
-use super::{super::request::Request, Ending, holds_key};
+use super::{
+    super::request::{Request, Shown},
+    Ending, holds_key,
+};
 use crate::{
     life::{End, State},
-    status::{MirroredRun, is_undecided},
+    status::MirroredRun,
 };
 
 /// What of a request's state matters to others with its key.
@@ -33,9 +36,7 @@ impl Stage {
 impl Request {
     /// A live status of it is in the API.
     pub(in crate::engine) fn was_accepted(&self) -> bool {
-        self.shown
-            .as_ref()
-            .is_some_and(|shown| shown.phase.is_some() && !is_undecided(shown))
+        self.shown.as_ref().is_some_and(Shown::is_accepted)
     }
 
     /// How it ended, as far as others with its key are concerned.
@@ -43,7 +44,9 @@ impl Request {
         let own = self.idempotency_key.is_some() && self.mirror.is_none();
         match self.end()? {
             End::Succeeded { .. } if own => Some(Ending::Succeeded),
-            End::Foreign if own && holds_key(self.shown.as_ref()) => Some(Ending::Succeeded),
+            End::Foreign if own && holds_key(self.shown.as_ref().and_then(Shown::end)) => {
+                Some(Ending::Succeeded)
+            }
             End::Failed { .. } if own => Some(Ending::Failed),
             _ => Some(Ending::Dropped),
         }

@@ -42,7 +42,9 @@ impl Entry {
             }
             Self::Live(request) => {
                 request.list = seen_in;
-                request.address = observation.address.clone();
+                if request.address != observation.address {
+                    request.address = observation.address.clone();
+                }
                 request.generation = observation.generation;
                 if !request.is_newer_than(observation) {
                     request.show(observation);
