@@ -45,16 +45,13 @@ impl Cores {
     }
 
     /// Starts something on kcp's cores.
-    pub(crate) fn start_kcp<T: Send>(&self, start: impl FnOnce() -> Result<T> + Send) -> Result<T> {
-        // A process inherits the cores of the thread that starts it.
-        let started = std::thread::scope(|scope| {
-            let starter = scope.spawn(|| {
-                sched_setaffinity(SELF, &self.kcp)?;
-                start()
-            });
-            starter.join()
-        });
-        started.map_err(|_panic| anyhow::anyhow!("cannot start kcp"))?
+    pub(crate) fn start_kcp<T>(&self, start: impl FnOnce() -> Result<T>) -> Result<T> {
+        // A process inherits the cores of the thread that starts it, and ends with that thread: so it is this one.
+        let mine = sched_getaffinity(SELF)?;
+        sched_setaffinity(SELF, &self.kcp)?;
+        let started = start();
+        sched_setaffinity(SELF, &mine)?;
+        started
     }
 }
 
